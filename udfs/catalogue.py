@@ -1,0 +1,100 @@
+"""A gateway's catalogue: what each slot of its batches is.
+
+One row a sensor; the row's number is the slot. A version never changes once it was published: new
+sensors make a new version and get slots at the end, so a slot means the same for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+CONTRACT = "hardiot.catalogue.v1"
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The sensors of one gateway, n of them.
+
+    name, unit, kind, asset: n texts each; kind is temperature, vibration, pressure, position, ...
+    low, high: float64, shape (n,), valid range in the sensor's unit.
+    period_ms: int32, shape (n,), sampling period.
+    """
+
+    facility: str
+    gateway: str
+    version: int
+    name: tuple[str, ...]
+    unit: tuple[str, ...]
+    kind: tuple[str, ...]
+    asset: tuple[str, ...]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    period_ms: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    @property
+    def key(self) -> str:
+        """Key of the catalogue's record in the compacted topic `catalogue`."""
+        return f"{self.facility}/{self.gateway}/{self.version}"
+
+    def slots_of_kind(self, kind: str) -> npt.NDArray[np.intp]:
+        """Slots of the sensors of one kind, ascending."""
+        return np.flatnonzero(np.array(self.kind, dtype=object) == kind)
+
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("unit", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("asset", pa.string(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("period_ms", pa.int32(), nullable=False),
+    ]
+)
+
+
+def encode(catalogue: Catalogue) -> bytes:
+    """The catalogue as one Arrow IPC stream, header as schema metadata."""
+    schema = _SCHEMA.with_metadata(
+        {
+            "contract": CONTRACT,
+            "facility": catalogue.facility,
+            "gateway": catalogue.gateway,
+            "version": str(catalogue.version),
+        }
+    )
+    arrays = [pa.array(getattr(catalogue, name), type=_SCHEMA.field(name).type) for name in _SCHEMA.names]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def decode(data: bytes) -> Catalogue:
+    """Read a catalogue. Raises: ValueError: not a catalogue of this version."""
+    try:
+        table = pa.ipc.open_stream(data).read_all()
+        header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        if header.get("contract") != CONTRACT:
+            raise ValueError(f"contract {header.get('contract')!r}; this reader knows {CONTRACT}")
+        texts = {name: tuple(table[name].to_pylist()) for name in ("name", "unit", "kind", "asset")}
+        return Catalogue(
+            facility=header["facility"],
+            gateway=header["gateway"],
+            version=int(header["version"]),
+            **texts,
+            low=table["low"].to_numpy(),
+            high=table["high"].to_numpy(),
+            period_ms=table["period_ms"].to_numpy(),
+        )
+    except (pa.ArrowException, KeyError) as error:
+        raise ValueError(f"not a catalogue: {error}") from None
