@@ -27,6 +27,8 @@ CONTRACT_FAMILY = "hardiot.readings."
 
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 MAX_FUTURE_MS = 5 * 60 * 1000
+# a batch is one tick: its readings lie within this span after time_ms
+MAX_OFFSET_MS = 10_000
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -61,6 +63,7 @@ class Reason(StrEnum):
     SLOTS_NOT_ASCENDING = "slots_not_ascending"
     TOO_LARGE = "too_large"
     FUTURE_TIME = "future_time"
+    BAD_LEDGER = "bad_ledger"
     LATE = "late"
 
 
@@ -78,8 +81,8 @@ class Batch:
 
     value: float64, shape (n,), each in its sensor's own unit.
     sensor: uint32 slots in the catalogue, shape (n,); None means 0, 1, 2, ...
-    offset_ms: int32, reading time minus `time_ms`, shape (n,); None means 0. Never negative, so a
-        batch holds nothing older than its own `time_ms` and minutes can close on time.
+    offset_ms: int32, reading time minus `time_ms`, shape (n,); None means 0. From 0 to below
+        MAX_OFFSET_MS, so that a batch holds nothing older than `time_ms` and minutes close on time.
     quality: uint8 `Quality`, shape (n,); None means all good.
     time_ms, sent_ms: UTC epoch milliseconds; `time_ms` is the start of the tick.
     """
@@ -207,7 +210,9 @@ def _read_columns(schema: pa.Schema, record: pa.RecordBatch) -> dict[str, npt.ND
         if expected is None:
             continue
         if schema.types[index] != expected.type:
-            raise Refused(Reason.BAD_COLUMNS, f"{name} is {schema.types[index]}, not {expected.type}")
+            raise Refused(
+                Reason.BAD_COLUMNS, f"{name} is {schema.types[index]}, not {expected.type}"
+            )
         if name in columns:
             raise Refused(Reason.BAD_COLUMNS, f"column {name} is there twice")
         columns[name] = _view(record.column(index), name)
@@ -261,8 +266,8 @@ def _check_offsets(batch: Batch, now_ms: int) -> None:
     offsets = batch.offset_ms
     if offsets is None or not len(offsets):
         return
-    if int(offsets.min()) < 0:
-        raise Refused(Reason.BAD_COLUMNS, "offset_ms must not be negative")
+    if int(offsets.min()) < 0 or int(offsets.max()) >= MAX_OFFSET_MS:
+        raise Refused(Reason.BAD_COLUMNS, f"offset_ms must be from 0 to below {MAX_OFFSET_MS}")
     if batch.time_ms + int(offsets.max()) - now_ms > MAX_FUTURE_MS:
         raise Refused(Reason.FUTURE_TIME, "a reading is more than 5 minutes in the future")
     if batch.sensor is not None and len(offsets) > 1:

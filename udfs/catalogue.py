@@ -71,7 +71,9 @@ def encode(catalogue: Catalogue) -> bytes:
             "version": str(catalogue.version),
         }
     )
-    arrays = [pa.array(getattr(catalogue, name), type=_SCHEMA.field(name).type) for name in _SCHEMA.names]
+    arrays = [
+        pa.array(getattr(catalogue, name), type=_SCHEMA.field(name).type) for name in _SCHEMA.names
+    ]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
