@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """A record that the contract does not admit. `str()` says what was found and what is allowed."""
+    """A record that the contract does not admit. Its text says what was found, what is allowed."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -174,7 +175,7 @@ def decode(data: bytes, max_bytes: int = MAX_BATCH_BYTES) -> Batch:
     return Batch(**header, **columns)
 
 
-def _read_header(metadata: dict[bytes, bytes]) -> dict[str, object]:
+def _read_header(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     try:
         header: dict[str, str] = {k.decode(): v.decode() for k, v in metadata.items()}
     except UnicodeDecodeError:
@@ -187,7 +188,7 @@ def _read_header(metadata: dict[bytes, bytes]) -> dict[str, object]:
     lane = header.get("lane", "")
     if lane not in ("live", "backlog"):
         raise Refused(Reason.BAD_HEADER, f'lane "{lane[:80]}"; allowed: live, backlog')
-    fields: dict[str, object] = {"lane": lane, "traceparent": header.get("traceparent", "")}
+    fields: dict[str, Any] = {"lane": lane, "traceparent": header.get("traceparent", "")}
     for name in ("facility", "gateway"):
         if not NAME.fullmatch(header.get(name, "")):
             raise Refused(Reason.BAD_HEADER, f"{name} is missing or is not a lower-case name")
@@ -203,8 +204,8 @@ def _read_header(metadata: dict[bytes, bytes]) -> dict[str, object]:
     return fields
 
 
-def _read_columns(schema: pa.Schema, record: pa.RecordBatch) -> dict[str, npt.NDArray[np.generic]]:
-    columns: dict[str, npt.NDArray[np.generic]] = {}
+def _read_columns(schema: pa.Schema, record: pa.RecordBatch) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
     for index, name in enumerate(schema.names):
         expected = _FIELDS.get(name)
         if expected is None:
@@ -237,7 +238,8 @@ def check(batch: Batch, facility: str, sensors: int, now_ms: int) -> None:
 
     Args: facility: the one that the topic's name gives. sensors: slots of the batch's catalogue.
         now_ms: UTC epoch milliseconds at the reader.
-    Raises: Refused: wrong_facility, future_time, slot_out_of_range, slots_not_ascending, bad_columns.
+    Raises: Refused: wrong_facility, future_time, slot_out_of_range, slots_not_ascending or
+        bad_columns.
     """
     if batch.facility != facility:
         raise Refused(
@@ -255,9 +257,8 @@ def check(batch: Batch, facility: str, sensors: int, now_ms: int) -> None:
 def _check_slots(batch: Batch, sensors: int) -> None:
     slots = batch.sensor
     last = len(batch) - 1 if slots is None or not len(slots) else int(slots[-1])
-    if slots is not None and len(slots) > 1:
-        if (slots[1:] < slots[:-1]).any():
-            raise Refused(Reason.SLOTS_NOT_ASCENDING, "slots must ascend by sensor, then time")
+    if slots is not None and len(slots) > 1 and (slots[1:] < slots[:-1]).any():
+        raise Refused(Reason.SLOTS_NOT_ASCENDING, "slots must ascend by sensor, then time")
     if last >= sensors:
         raise Refused(Reason.SLOT_OUT_OF_RANGE, f"slot {last}; the catalogue has {sensors}")
 

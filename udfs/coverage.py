@@ -135,7 +135,7 @@ class Coverage:
         return Verdict.NEW
 
     def declare_lost(self, epoch: int, first: int, last: int, now_ms: int) -> int:
-        """The gateway's word that [first, last] will not come. Returns how many of them are news."""
+        """The gateway's word that [first, last] will not come. Returns how many are news."""
         news = 0
         for low, high in list(self._absent(epoch, first, last)):
             loss = Loss(epoch, low, high)
@@ -280,7 +280,10 @@ class Coverage:
             yield at, last
 
     def _hole_before(self, index: int) -> tuple[int, int, int, int] | None:
-        """(epoch, first, last, known since) of the hole before a range; last < first: size unknown."""
+        """(epoch, first, last, known since) of the hole before a range.
+
+        `last` is `first` - 1 when its size is unknown.
+        """
         item = self.ranges[index]
         epoch, sequence = item.first
         if index == 0:

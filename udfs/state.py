@@ -20,7 +20,7 @@ import numpy as np
 _MAGIC = b"HIoT"
 _PREFIX = struct.Struct("<4sI")
 _ALIGN = 8
-_DTYPES = frozenset("|b1 |u1 |i1 <u2 <i2 <u4 <i4 <u8 <i8 <f4 <f8".split())
+_DTYPES = frozenset(["|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8"])
 
 
 class BadState(ValueError):
