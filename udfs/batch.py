@@ -114,8 +114,10 @@ class Batch:
             finite = np.isfinite(self.value.sum())
         if self.quality is None:
             return None if finite else np.isfinite(self.value)
-        usable = (self.quality == Quality.GOOD) | (self.quality == Quality.CLOCK_REPAIRED)
-        return usable if finite else usable & np.isfinite(self.value)
+        usable: Bools = (self.quality == Quality.GOOD) | (self.quality == Quality.CLOCK_REPAIRED)
+        if not finite:
+            usable &= np.isfinite(self.value)
+        return None if usable.all() else usable
 
     def slots(self) -> npt.NDArray[np.uint32]:
         """The slot of each reading, shape (n,)."""
