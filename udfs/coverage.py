@@ -138,12 +138,11 @@ class Coverage:
         """The gateway's word that [first, last] will not come. Returns how many are news."""
         news = 0
         for low, high in list(self._absent(epoch, first, last)):
-            loss = Loss(epoch, low, high)
-            self._remember(loss)
-            self.lost_batches += loss.count()
-            news += loss.count()
+            self._remember(Loss(epoch, low, high))
+            news += high - low + 1
             begin, end = Position(epoch, low), Position(epoch, high)
             self._insert(Range(begin, end, UNKNOWN, UNKNOWN, now_ms))
+        self.lost_batches += news
         return news
 
     def end_epoch(self, epoch: int, last: int | None) -> None:
