@@ -1,0 +1,186 @@
+"""The one adaptor that runs a step of udfs/ in Flink, one step object a gateway.
+
+State of a key is `snapshot`, the step's own versioned bytes, and `journal`, what happened since.
+See docs/architecture.md, "State: a snapshot and a journal".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyflink.common import Row, Types
+from pyflink.datastream import KeyedProcessFunction, RuntimeContext
+from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
+
+from jobs.common.catalogues import TopicCatalogues
+from jobs.common.metrics import OperatorMetrics
+from udfs.admission import Catalogues, Gate, Refusal
+from udfs.batch import Batch, Reason, decode
+from udfs.ledger import Word, decode_word
+from udfs.records import Output, Record
+from udfs.step import Step
+
+MIN_JOURNAL_BYTES = 64 * 1024
+MAX_JOURNAL_ENTRIES = 256
+
+_ENTRY = struct.Struct("<BBqqiH")  # layout version, kind, now_ms, offset, partition, topic length
+_LAYOUT = 1
+_BATCH, _WORD, _REFUSAL, _TIMER = range(4)
+
+
+@dataclass(slots=True)
+class Running:
+    """A gateway's step in memory, and how far its state in Flink goes."""
+
+    step: Step
+    snapshot_bytes: int = 0
+    journal_bytes: int = 0
+    journal_entries: int = 0
+    timer_ms: int = 0
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """How to make a job's steps. Everything in it is pickled by Flink on submission.
+
+    new: (facility, gateway, catalogues) -> step. restore: (bytes, catalogues) -> step.
+    """
+
+    bootstrap: str
+    kafka: dict[str, str] = field(repr=False)
+    new: Callable[[str, str, Catalogues], Step]
+    restore: Callable[[bytes, Catalogues], Step]
+
+
+class KeyedStep(KeyedProcessFunction):
+    """Rows (topic, partition, offset, value) in, rows (topic, key, value, headers) out."""
+
+    def __init__(self, plan: StepPlan) -> None:
+        self._plan = plan
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Open the state, the catalogue topic and the metrics."""
+        # a plain `bytes` object: the primitive array type costs a Python loop over every byte here
+        kind = Types.PICKLED_BYTE_ARRAY()
+        self._snapshot = runtime_context.get_state(ValueStateDescriptor("snapshot", kind))
+        self._journal = runtime_context.get_list_state(ListStateDescriptor("journal", kind))
+        self._catalogues = TopicCatalogues(self._plan.bootstrap, self._plan.kafka)
+        self._gate = Gate(self._catalogues)
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._running: dict[str, Running] = {}
+
+    def close(self) -> None:
+        """Close what `open` opened."""
+        if hasattr(self, "_catalogues"):
+            self._catalogues.close()
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
+        """One record: let it through the gate, step, journal."""
+        topic, partition, offset, data = value
+        record = Record(_key(ctx), topic, partition, offset, data)
+        now_ms = ctx.timer_service().current_processing_time()
+        running = self._step_of(record.key)
+        admitted = self._gate.admit(record, now_ms)
+        self._metrics.received()
+        kind, outputs = _apply(running.step, admitted, record, now_ms)
+        self._remember(running, _entry(kind, now_ms, record, admitted))
+        if kind == _BATCH:
+            self._metrics.lag(now_ms, admitted.time_ms)
+        yield from self._finish(running, outputs, ctx)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
+        """Silence is news too: provisional minutes, ledger lines, sensors that stopped."""
+        running = self._step_of(_key(ctx))
+        running.timer_ms = 0
+        now_ms = max(timestamp, ctx.timer_service().current_processing_time())
+        outputs = running.step.on_timer(now_ms)
+        if outputs:  # a timer that says nothing changed nothing
+            self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
+        yield from self._finish(running, outputs, ctx)
+
+    def _finish(self, running: Running, outputs: list[Output], ctx: Any) -> Iterator[Row]:
+        self._metrics.stepped(running.step.tally, outputs)
+        running.step.tally.clear()
+        wake_ms = running.step.wake_at()
+        if wake_ms is not None and (not running.timer_ms or wake_ms < running.timer_ms):
+            running.timer_ms = wake_ms
+            ctx.timer_service().register_processing_time_timer(wake_ms)
+        for topic, key, data, headers in outputs:
+            yield Row(topic, key, data, headers)
+
+    def _remember(self, running: Running, entry: bytes) -> None:
+        """Journal what happened, or replace a journal that outgrew the snapshot by a new one."""
+        running.journal_bytes += len(entry)
+        running.journal_entries += 1
+        limit = max(running.snapshot_bytes, MIN_JOURNAL_BYTES)
+        if running.journal_bytes > limit or running.journal_entries > MAX_JOURNAL_ENTRIES:
+            data = running.step.snapshot()
+            self._snapshot.update(data)
+            self._journal.clear()
+            running.snapshot_bytes = len(data)
+            running.journal_bytes = running.journal_entries = 0
+        else:
+            self._journal.add(entry)
+
+    def _step_of(self, key: str) -> Running:
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = self._load(key)
+        return running
+
+    def _load(self, key: str) -> Running:
+        """The step as the restored state left it, or a new one."""
+        snapshot = self._snapshot.value()
+        if snapshot is None:
+            facility, _, gateway = key.partition("/")
+            running = Running(self._plan.new(facility, gateway, self._catalogues))
+        else:
+            running = Running(self._plan.restore(snapshot, self._catalogues), len(snapshot))
+        for entry in self._journal.get():
+            _replay(running.step, key, entry)
+            running.journal_bytes += len(entry)
+            running.journal_entries += 1
+        running.step.tally.clear()
+        return running
+
+
+def _key(ctx: Any) -> str:
+    key = ctx.get_current_key()
+    return key if isinstance(key, str) else key[0]
+
+
+def _apply(
+    step: Step, admitted: Batch | Word | Refusal, record: Record, now_ms: int
+) -> tuple[int, list[Output]]:
+    if isinstance(admitted, Batch):
+        return _BATCH, step.on_batch(admitted, record, now_ms)
+    if isinstance(admitted, Word):
+        return _WORD, step.on_word(admitted, now_ms)
+    return _REFUSAL, step.on_refusal(admitted, now_ms)
+
+
+def _entry(kind: int, now_ms: int, record: Record, admitted: Batch | Word | Refusal) -> bytes:
+    """A journal entry. Of a refused record only the reason is kept: it is in the dead letters."""
+    topic = record.topic.encode()
+    data = admitted.reason.encode() if isinstance(admitted, Refusal) else record.value
+    head = _ENTRY.pack(_LAYOUT, kind, now_ms, record.offset, record.partition, len(topic))
+    return head + topic + data
+
+
+def _replay(step: Step, key: str, entry: bytes) -> None:
+    """Run an entry through the step again; its outputs are in the same checkpoint as the entry."""
+    _, kind, now_ms, offset, partition, length = _ENTRY.unpack_from(entry)
+    start = _ENTRY.size + length
+    topic, data = entry[_ENTRY.size : start].decode(), entry[start:]
+    record = Record(key, topic, partition, offset, data)
+    if kind == _BATCH:
+        step.on_batch(decode(data), record, now_ms)
+    elif kind == _WORD:
+        step.on_word(decode_word(data), now_ms)
+    elif kind == _REFUSAL:
+        step.on_refusal(Refusal(record, Reason(data.decode()), ""), now_ms)
+    else:
+        step.on_timer(now_ms)

@@ -1,0 +1,147 @@
+"""Roll up one gateway: minutes, the cloud's side of the ledger, dead letters."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+
+from udfs import rollup
+from udfs.admission import Refusal
+from udfs.batch import Batch, Reason
+from udfs.coverage import Verdict
+from udfs.ledger import COUNTED, Counted, Word
+from udfs.records import COUNTED as COUNTED_TOPIC
+from udfs.records import ROLLUPS, Output, Record, dead_letter
+from udfs.rollup import MinuteRollup
+from udfs.state import BadState, pack, unpack
+from udfs.windows import Windows
+
+JOB = "rollup_readings"
+LEDGER_EVERY_MS = 10_000
+PATIENCE_MS = 26 * 3600 * 1000
+_MAX_GAPS_SHOWN = 100
+_STATE, _STATE_VERSION = "rollup_step", 1
+
+
+class RollupStep:
+    """The step of job rollup_readings. See `udfs.step.Step`."""
+
+    def __init__(self, facility: str, gateway: str, patience_ms: int = PATIENCE_MS) -> None:
+        self.windows = Windows(facility, gateway)
+        self.counted = Counted(facility, gateway)
+        self.patience_ms = patience_ms
+        self.next_line_ms = 0
+        self.tally: Counter[str] = Counter()
+
+    def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
+        """Fold the batch; publish the minutes that it completes."""
+        counted = self.counted
+        self._schedule(now_ms)
+        added = self.windows.add(batch, now_ms)
+        if added.verdict is Verdict.DUPLICATE:
+            counted.duplicates += 1
+            self.tally["duplicates"] += 1
+            return []
+        outputs = [_publish(item) for item in added.closed]
+        if added.late_readings:
+            counted.late += added.late_readings
+            self.tally["late"] += added.late_readings
+            outputs.append(_late(record, added.late_readings, now_ms))
+        if added.verdict is Verdict.LATE:
+            return outputs
+        good = batch.good()
+        counted.batches += 1
+        counted.readings += len(batch)
+        counted.bad_readings += 0 if good is None else len(batch) - int(good.sum())
+        counted.event_time_ms = max(counted.event_time_ms, batch.time_ms)
+        return outputs
+
+    def on_word(self, word: Word, now_ms: int) -> list[Output]:
+        """Close the holes that the gateway declares lost."""
+        self._schedule(now_ms)
+        coverage = self.windows.coverage
+        for epoch, last in word.ended:
+            coverage.end_epoch(epoch, last)
+        for first, last in word.lost:
+            coverage.declare_lost(word.epoch, first, last, now_ms)
+        self.counted.said_through = word.sent_through
+        self.counted.said_readings = word.readings
+        return [_publish(item) for item in self.windows.close()]
+
+    def on_refusal(self, refusal: Refusal, now_ms: int) -> list[Output]:
+        """Send the record to the dead letters."""
+        self._schedule(now_ms)
+        self.counted.refused += 1
+        return [dead_letter(refusal.record, JOB, refusal.reason, refusal.detail, now_ms)]
+
+    def on_timer(self, now_ms: int) -> list[Output]:
+        """Publish provisional minutes, and the ledger line that is due."""
+        outputs = [_publish(item) for item in self.windows.provisional(now_ms)]
+        if self.next_line_ms and now_ms >= self.next_line_ms:
+            if self.windows.coverage.expire(now_ms, self.patience_ms):
+                outputs += [_publish(item) for item in self.windows.close()]
+            self.next_line_ms = 0  # the next record schedules the next line
+            outputs.append(self._line(now_ms))
+        return outputs
+
+    def wake_at(self) -> int | None:
+        """When a provisional minute or a ledger line is due."""
+        due = self.windows.wake_at()
+        if not self.next_line_ms:
+            return due
+        return self.next_line_ms if due is None else min(due, self.next_line_ms)
+
+    def event_time_ms(self) -> int:
+        """Event time of the newest batch, 0 before the first."""
+        return self.counted.event_time_ms
+
+    def snapshot(self) -> bytes:
+        """The whole state as versioned bytes."""
+        counted = {f"counted.{name}": value for name, value in asdict(self.counted).items()}
+        rest = {"next_line_ms": self.next_line_ms}
+        return pack(_STATE, _STATE_VERSION, {**self.windows.to_fields(), **counted, **rest})
+
+    @classmethod
+    def restore(cls, data: bytes, patience_ms: int = PATIENCE_MS) -> RollupStep:
+        """The step that `snapshot` gave. Raises: BadState: other bytes, or a newer version."""
+        version, fields = unpack(data, _STATE)
+        if version > _STATE_VERSION:
+            raise BadState(f"state version {version}; this job knows up to {_STATE_VERSION}")
+        names = [name for name in fields if name.startswith("counted.")]
+        counted = Counted(**{name.removeprefix("counted."): fields.pop(name) for name in names})
+        step = cls(counted.facility, counted.gateway, patience_ms)
+        step.counted, step.next_line_ms = counted, fields.pop("next_line_ms")
+        step.windows = Windows.from_fields(counted.facility, counted.gateway, fields)
+        return step
+
+    def _schedule(self, now_ms: int) -> None:
+        if not self.next_line_ms:
+            self.next_line_ms = now_ms + LEDGER_EVERY_MS
+
+    def _line(self, now_ms: int) -> Output:
+        """What the cloud counted so far, for `counted.<facility>`."""
+        coverage, counted = self.windows.coverage, self.counted
+        through, highest = coverage.contiguous_through(), coverage.highest()
+        line = {"contract": COUNTED} | asdict(counted)
+        line |= {
+            "epoch": highest.epoch if highest else 0,
+            "gaps": [[first, last] for _, first, last in coverage.gaps()[:_MAX_GAPS_SHOWN]],
+            "missing": coverage.missing(),
+            "declared_lost": coverage.lost_batches,
+            "contiguous_through": through.sequence if through else -1,
+            "highest": highest.sequence if highest else -1,
+            "counted_ms": now_ms,
+        }
+        topic, key = f"{COUNTED_TOPIC}.{counted.facility}", f"{counted.facility}/{counted.gateway}"
+        return Output(topic, key, json.dumps(line, separators=(",", ":")).encode())
+
+
+def _publish(item: MinuteRollup) -> Output:
+    headers = {"traceparent": item.traceparent} if item.traceparent else {}
+    return Output(ROLLUPS, item.key, rollup.encode(item), headers)
+
+
+def _late(record: Record, readings: int, now_ms: int) -> Output:
+    detail = f"{readings} readings of a minute that was published as incomplete before they came"
+    return dead_letter(record, JOB, Reason.LATE, detail, now_ms)
