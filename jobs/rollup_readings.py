@@ -8,7 +8,7 @@ from functools import partial
 from pydantic import Field, PositiveInt
 from pyflink.datastream import StreamExecutionEnvironment
 
-from jobs.common.environment import OUTPUT_TYPE, environment, read_records, write_outputs
+from jobs.common.environment import OUTPUT_TYPE, read_records, write_outputs
 from jobs.common.keyed import KeyedStep, StepPlan
 from jobs.common.run import run
 from jobs.common.settings import JobSettings

@@ -2,7 +2,7 @@
 
     env = environment("rollup-readings", settings)
     records = read_records(env, settings, group="rollup-readings", families=[...])
-    write_outputs(outputs, settings, topics="rollups|dead-letters", exactly_once_as="rollup-readings")
+    write_outputs(outputs, settings, "rollups|dead-letters", exactly_once_as="rollup-readings")
 
 Cluster settings (checkpoints, thread mode, restart strategy) are in flink-conf/config.yaml only.
 """

@@ -55,7 +55,7 @@ class StepPlan:
     restore: Callable[[bytes, Catalogues], Step]
 
 
-class KeyedStep(KeyedProcessFunction):
+class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no usable types
     """Rows (topic, partition, offset, value) in, rows (topic, key, value, headers) out."""
 
     def __init__(self, plan: StepPlan) -> None:
@@ -87,7 +87,7 @@ class KeyedStep(KeyedProcessFunction):
         self._metrics.received()
         kind, outputs = _apply(running.step, admitted, record, now_ms)
         self._remember(running, _entry(kind, now_ms, record, admitted))
-        if kind == _BATCH:
+        if isinstance(admitted, Batch):
             self._metrics.lag(now_ms, admitted.time_ms)
         yield from self._finish(running, outputs, ctx)
 

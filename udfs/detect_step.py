@@ -1,0 +1,118 @@
+"""Watch one gateway: all rules over its batches, alerts as CloudEvents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from udfs.admission import Catalogues, Refusal
+from udfs.alerts import AlertEvent, to_cloudevent
+from udfs.batch import Batch
+from udfs.coverage import Coverage, Verdict
+from udfs.detection import Watch
+from udfs.ledger import Word
+from udfs.records import ALERTS, Output, Record
+from udfs.rulebook import Rule
+from udfs.state import BadState, pack, unpack
+
+JOB = "detect_anomalies"
+_STATE, _STATE_VERSION = "detect_step", 1
+
+
+class DetectStep:
+    """The step of job detect_anomalies. See `udfs.step.Step`.
+
+    Refused records are only noted: rollup_readings reads the same topics and writes them to the
+    dead letters, once.
+    """
+
+    def __init__(
+        self, facility: str, gateway: str, rules: Sequence[Rule], catalogues: Catalogues
+    ) -> None:
+        self.facility, self.gateway = facility, gateway
+        self.rules, self.catalogues = rules, catalogues
+        self.coverage = Coverage()
+        self.watch: Watch | None = None
+        self.version = 0
+        self.newest_ms = 0
+        self.tally: Counter[str] = Counter()
+
+    def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
+        """Judge a batch that was not there before."""
+        verdict = self.coverage.admit(batch.epoch, batch.sequence, batch.time_ms, now_ms)
+        if verdict is Verdict.DUPLICATE:
+            self.tally["duplicates"] += 1
+            return []
+        self.newest_ms = max(self.newest_ms, batch.time_ms)
+        return self._say(self._watch_for(batch).on_batch(batch, now_ms))
+
+    def on_word(self, word: Word, now_ms: int) -> list[Output]:
+        """A gateway's word changes nothing here."""
+        return []
+
+    def on_refusal(self, refusal: Refusal, now_ms: int) -> list[Output]:
+        """A refused record changes nothing here."""
+        return []
+
+    def on_timer(self, now_ms: int) -> list[Output]:
+        """Judge silence."""
+        return self._say(self.watch.on_timer(now_ms)) if self.watch else []
+
+    def wake_at(self) -> int | None:
+        """When silence is to be judged next."""
+        return self.watch.wake_at() if self.watch else None
+
+    def event_time_ms(self) -> int:
+        """Event time of the newest batch, 0 before the first."""
+        return self.newest_ms
+
+    def snapshot(self) -> bytes:
+        """The whole state as versioned bytes."""
+        fields = {
+            **self.coverage.to_fields(),
+            "facility": self.facility,
+            "gateway": self.gateway,
+            "version": self.version,
+            "newest_ms": self.newest_ms,
+            "watch": self.watch.snapshot() if self.watch else None,
+        }
+        return pack(_STATE, _STATE_VERSION, fields)
+
+    @classmethod
+    def restore(cls, data: bytes, rules: Sequence[Rule], catalogues: Catalogues) -> DetectStep:
+        """The step that `snapshot` gave. Raises: BadState: other bytes, or no such catalogue."""
+        version, fields = unpack(data, _STATE)
+        if version > _STATE_VERSION:
+            raise BadState(f"state version {version}; this job knows up to {_STATE_VERSION}")
+        step = cls(fields["facility"], fields["gateway"], rules, catalogues)
+        step.coverage = Coverage.from_fields(fields)
+        step.version, step.newest_ms = fields["version"], fields["newest_ms"]
+        if fields["watch"] is not None:
+            catalogue = catalogues.find(step.facility, step.gateway, step.version)
+            if catalogue is None:
+                raise BadState(
+                    f"catalogue {step.version} of {step.facility}/{step.gateway} is gone from "
+                    "topic catalogue; publish it again, state cannot be read without it"
+                )
+            step.watch = Watch.restore(rules, catalogue, fields["watch"])
+        return step
+
+    def _watch_for(self, batch: Batch) -> Watch:
+        """The watch, grown to the batch's catalogue when that is a newer one."""
+        if self.watch is None or batch.catalogue > self.version:
+            catalogue = self.catalogues.find(self.facility, self.gateway, batch.catalogue)
+            if catalogue is None:
+                raise BadState(f"no catalogue {batch.catalogue} of {self.facility}/{self.gateway}")
+            state = self.watch.snapshot() if self.watch else None
+            self.watch = (
+                Watch.restore(self.rules, catalogue, state)
+                if state
+                else Watch(self.rules, catalogue)
+            )
+            self.version = batch.catalogue
+        return self.watch
+
+    def _say(self, events: Sequence[AlertEvent]) -> list[Output]:
+        for event in events:
+            self.tally["raised" if event.status == "firing" else "resolved"] += 1
+        return [Output(ALERTS, *to_cloudevent(event)) for event in events]
