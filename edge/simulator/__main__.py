@@ -1,0 +1,103 @@
+"""Run the simulator by itself: python -m edge.simulator --help"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from edge.simulator import measure as measuring
+from edge.simulator.documents import explain
+from edge.simulator.errors import SimulatorError
+from edge.simulator.faults import Fault
+from edge.simulator.progress import Progress
+from edge.simulator.run import simulate
+from edge.simulator.settings import SimulatorSettings, read_settings
+
+app = typer.Typer(help="A fleet of gateways that sends readings to Kafka.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    scenario: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka, as host:port.")] = None,
+    facilities: Annotated[int | None, typer.Option(help="Number of facilities.")] = None,
+    sensors: Annotated[int | None, typer.Option(help="Sensors of each gateway.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Event time to simulate.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Event seconds a second.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every value.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="KIND:name=value,...")] = None,
+    produce_only: Annotated[bool, typer.Option(help="Send nothing, do not wait.")] = False,
+) -> None:
+    """Run a simulation; the summary goes to stdout as JSON.
+
+    Example: python -m edge.simulator run --facilities 3 --seconds 60
+    --fault "step:sensors=pump-001.bearing-*,from_s=20,for_s=30,size=25"
+    """
+    given = {
+        "bootstrap": bootstrap,
+        "facilities": facilities,
+        "sensors": sensors,
+        "seconds": seconds,
+        "speed": speed,
+        "seed": seed,
+        "produce_only": produce_only or None,
+    }
+    try:
+        settings = _settings(scenario, given, fault or [])
+        summary = simulate(settings, _show, stop=_stop_on_signals())
+    except SimulatorError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    json.dump(asdict(summary), sys.stdout, indent=2)
+
+
+@app.command()
+def measure(
+    facilities: Annotated[int, typer.Option(help="Number of facilities.")] = 20,
+    sensors: Annotated[int, typer.Option(help="Sensors of each gateway.")] = 5000,
+    batches: Annotated[int, typer.Option(help="Batches in all.")] = 4000,
+) -> None:
+    """Measure how fast one core makes batches, without sending.
+
+    Example: python -m edge.simulator measure --sensors 5000
+    """
+    found = measuring.measure(facilities=facilities, sensors=sensors, batches=batches)
+    json.dump(found, sys.stdout, indent=2)
+
+
+def _settings(scenario: Path | None, given: dict[str, Any], faults: list[str]) -> SimulatorSettings:
+    """The scenario's settings, with what was given on the command line in their place."""
+    base = read_settings(scenario) if scenario else SimulatorSettings()
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes["faults"] = (*base.faults, *(Fault.parse(text) for text in faults))
+    try:
+        return SimulatorSettings.model_validate(dict(base) | changes)
+    except ValidationError as error:
+        raise SimulatorError(explain(error)) from None
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _show(progress: Progress) -> None:
+    typer.echo(
+        f"{progress.seconds:7.1f} s  {progress.readings_per_s:12,.0f} readings/s  "
+        f"{progress.batches:8,} batches  behind {progress.behind_ms:,.0f} ms",
+        err=True,
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,87 @@
+"""What a simulation has done so far, and what a gateway says of it in the ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+LEDGER_CONTRACT = "hardiot.ledger.v1"
+
+
+@dataclass(slots=True)
+class Tally:
+    """One gateway's count; a batch sent twice is one batch and one duplicate.
+
+    sent_through: the highest sequence number sent, in whatever lane; -1 before the first.
+    backlog: batches sent in lane backlog, out of `batches`.
+    """
+
+    batches: int = 0
+    readings: int = 0
+    duplicates: int = 0
+    backlog: int = 0
+    sent_through: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The whole fleet, once a second. behind_ms: of the schedule, at the moment."""
+
+    seconds: float
+    batches: int
+    readings: int
+    duplicates: int
+    backlog: int
+    readings_per_s: float
+    behind_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySummary:
+    """One gateway's run. lost: batches never sent, up to `sent_through`."""
+
+    facility: str
+    gateway: str
+    epoch: int
+    batches: int
+    readings: int
+    duplicates: int
+    backlog: int
+    lost: int
+    sent_through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run. start_ms: event time of the first tick. seconds: by the clock.
+
+    behind_ms: furthest behind the schedule. unacknowledged: records that Kafka never confirmed.
+    stopped: it was told to stop before the end.
+    """
+
+    start_ms: int
+    seconds: float
+    batches: int
+    readings: int
+    duplicates: int
+    behind_ms: float
+    unacknowledged: int
+    stopped: bool
+    gateways: tuple[GatewaySummary, ...]
+
+
+def ledger_word(
+    facility: str, gateway: str, epoch: int, tally: Tally, lost: list[list[int]], sent_ms: int
+) -> bytes:
+    """A gateway's word: what it sent and declares lost, as JSON. Readings count once."""
+    word = {
+        "contract": LEDGER_CONTRACT,
+        "facility": facility,
+        "gateway": gateway,
+        "epoch": epoch,
+        "sent_through": tally.sent_through,
+        "readings": tally.readings,
+        "lost": lost,
+        "sent_ms": sent_ms,
+    }
+    return json.dumps(word, separators=(",", ":")).encode()

@@ -1,0 +1,229 @@
+"""Run a simulation: every batch at its time, whatever the receiver does.
+
+    summary = simulate(SimulatorSettings(facilities=3, seconds=60), report=print)
+
+The schedule is fixed in advance (open loop). A sender that cannot keep up sends the rest as fast as
+it can, in order, and says how far behind it is; it never skips and never slows the schedule down.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from threading import Event
+
+from edge.simulator.build import FleetBuilder
+from edge.simulator.errors import SimulatorError
+from edge.simulator.links import Send
+from edge.simulator.progress import GatewaySummary, Progress, Summary, Tally, ledger_word
+from edge.simulator.settings import SimulatorSettings
+from edge.simulator.uplink import Discard, KafkaUplink, Uplink
+from udfs import catalogue as catalogues
+from udfs.batch import Lane, encode
+
+REPORT_MS = 1000
+PATIENCE_S = 30  # for acknowledgements, of the catalogue before and of the rest after
+_NAP_S = 0.1  # the longest that a request to stop waits
+_RETRY_S = 0.005  # between two tries to hand over to a full queue
+
+TOPIC_OF = {Lane.LIVE: "readings", Lane.BACKLOG: "backlog"}
+
+
+def wall_ms() -> int:
+    """UTC epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def simulate(
+    settings: SimulatorSettings,
+    report: Callable[[Progress], None],
+    stop: Event | None = None,
+    uplink: Uplink | None = None,
+    now_ms: Callable[[], int] = wall_ms,
+) -> Summary:
+    """Run to the end of the settings, or until `stop` is set. Topics must exist.
+
+    Args: report: called about once a second. now_ms: UTC epoch milliseconds; an uplink given with
+        it has to make that time pass when it serves.
+    Raises: SimulatorError: settings that do not fit together, no Kafka, or a record was refused.
+    """
+    fleet = FleetBuilder(settings)
+    if uplink is None:
+        discard = settings.produce_only
+        uplink = Discard() if discard else KafkaUplink(settings.bootstrap, settings.queue_mb)
+    return _Simulation(settings, fleet, uplink, stop or Event(), now_ms, report).run()
+
+
+class _Simulation:
+    def __init__(
+        self,
+        settings: SimulatorSettings,
+        fleet: FleetBuilder,
+        uplink: Uplink,
+        stop: Event,
+        now_ms: Callable[[], int],
+        report: Callable[[Progress], None],
+    ) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._uplink = uplink
+        self._stop = stop
+        self._now_ms = now_ms
+        self._report_to = report
+        self._links = [fleet.link(index) for index in range(len(fleet.catalogues))]
+        self._tallies = [Tally() for _ in fleet.catalogues]
+        self._due_ms = self._behind_ms = self._most_behind_ms = 0.0
+
+    def run(self) -> Summary:
+        self._announce()
+        self._begin()
+        for send in heapq.merge(*(link.sends(n) for n, link in enumerate(self._links))):
+            if not self._wait(send) or not self._send(send):
+                break
+            self._report_if_due()
+            self._tell_ledger_if_due()
+        self._report()
+        self._tell_ledger(final=True)
+        return self._summary(self._uplink.close(PATIENCE_S))
+
+    def _announce(self) -> None:
+        """Publish all catalogues and wait: no job shall meet a batch that it cannot look up."""
+        for catalogue in self._fleet.catalogues:
+            data = catalogues.encode(catalogue)
+            while not self._uplink.publish("catalogue", catalogue.key, data):
+                self._confirm()
+        self._confirm()
+
+    def _confirm(self) -> None:
+        """Wait until all catalogues so far are acknowledged, or for a request to stop."""
+        naps = max(1, round(PATIENCE_S / _NAP_S))
+        if all(self._uplink.drain(_NAP_S) and not self._stop.is_set() for _ in range(naps)):
+            raise SimulatorError(
+                f"{self._settings.bootstrap}: no answer from Kafka in {PATIENCE_S} s; is it up?"
+            )
+
+    def _begin(self) -> None:
+        """Fix the schedule: event time and the clock are both known from here on."""
+        now_ms = self._now_ms()
+        self._start_ms = self._settings.first_tick_ms(now_ms)
+        live = self._settings.start_ms is None and self._settings.speed <= 1
+        self._wall_start_ms = self._start_ms if live else now_ms
+        self._gateways = [
+            self._fleet.gateway(index, self._start_ms)
+            for index in range(len(self._fleet.catalogues))
+        ]
+        self._began_ms = self._reported_ms = self._told_ms = now_ms
+        self._reported_readings = 0
+
+    def _wait(self, send: Send) -> bool:
+        """Wait until it is due. Returns: False when told to stop."""
+        self._due_ms = self._wall_start_ms + send.due_ms / self._settings.speed
+        while not self._stop.is_set():
+            left_ms = self._due_ms - self._now_ms()
+            if left_ms <= 0 or self._settings.produce_only:
+                return True
+            self._uplink.serve(min(left_ms / 1000, _NAP_S))
+        return False
+
+    def _send(self, send: Send) -> bool:
+        """Send a batch, once or twice. Returns: False when told to stop before it was taken."""
+        gateway, tally = self._gateways[send.gateway], self._tallies[send.gateway]
+        batch = gateway.batch(send.sequence, send.lane, self._now_ms())
+        topic, data = f"{TOPIC_OF[send.lane]}.{batch.facility}", encode(batch)
+        if not self._publish(topic, batch.gateway, data):
+            return False
+        self._note_delay()
+        tally.batches += 1
+        tally.readings += len(batch)
+        tally.backlog += send.lane == Lane.BACKLOG
+        tally.sent_through = max(tally.sent_through, send.sequence)
+        if gateway.is_sent_twice(send.sequence, self._settings.links.duplicates):
+            tally.duplicates += self._publish(topic, batch.gateway, data)
+        return True
+
+    def _publish(self, topic: str, key: str, value: bytes) -> bool:
+        """Hand over one record, however long it takes. Returns: False when told to stop."""
+        while not self._uplink.publish(topic, key, value):
+            if self._stop.is_set():
+                return False
+            self._note_delay()
+            self._report_if_due()
+            self._uplink.serve(_RETRY_S)
+        return True
+
+    def _note_delay(self) -> None:
+        """How far behind the schedule the batch is that was just sent or still cannot be."""
+        self._behind_ms = max(0.0, self._now_ms() - self._due_ms)
+        self._most_behind_ms = max(self._most_behind_ms, self._behind_ms)
+
+    def _report_if_due(self) -> None:
+        if self._now_ms() - self._reported_ms >= REPORT_MS:
+            self._report()
+
+    def _tell_ledger_if_due(self) -> None:
+        now_ms = self._now_ms()
+        if now_ms - self._told_ms >= self._settings.ledger_s * 1000:
+            self._tell_ledger()
+            self._told_ms = now_ms
+
+    def _tell_ledger(self, final: bool = False) -> None:
+        """Each gateway's word, except of those that an outage keeps silent."""
+        now_ms = self._now_ms()
+        elapsed_ms = (now_ms - self._wall_start_ms) * self._settings.speed
+        for gateway, tally, link in zip(self._gateways, self._tallies, self._links, strict=True):
+            if tally.sent_through < 0 or (link.down(elapsed_ms) and not final):
+                continue
+            through = self._last_sequence(tally) if final else tally.sent_through
+            facility, name = gateway.catalogue.facility, gateway.catalogue.gateway
+            lost = link.declared(through)
+            word = ledger_word(facility, name, gateway.epoch, tally, lost, now_ms)
+            self._publish(f"ledger.{facility}", name, word)
+
+    def _last_sequence(self, tally: Tally) -> int:
+        """How far the gateway came: after a whole run, losses at its very end are known too."""
+        ticks = self._settings.ticks
+        return tally.sent_through if ticks is None or self._stop.is_set() else ticks - 1
+
+    def _report(self) -> None:
+        now_ms, readings = self._now_ms(), sum(t.readings for t in self._tallies)
+        since_s = max(now_ms - self._reported_ms, 1) / 1000
+        self._report_to(
+            Progress(
+                seconds=(now_ms - self._began_ms) / 1000,
+                batches=sum(t.batches for t in self._tallies),
+                readings=readings,
+                duplicates=sum(t.duplicates for t in self._tallies),
+                backlog=sum(t.backlog for t in self._tallies),
+                readings_per_s=(readings - self._reported_readings) / since_s,
+                behind_ms=self._behind_ms,
+            )
+        )
+        self._reported_ms, self._reported_readings = now_ms, readings
+
+    def _summary(self, unacknowledged: int) -> Summary:
+        return Summary(
+            start_ms=self._start_ms,
+            seconds=(self._now_ms() - self._began_ms) / 1000,
+            batches=sum(t.batches for t in self._tallies),
+            readings=sum(t.readings for t in self._tallies),
+            duplicates=sum(t.duplicates for t in self._tallies),
+            behind_ms=self._most_behind_ms,
+            unacknowledged=unacknowledged,
+            stopped=self._stop.is_set(),
+            gateways=tuple(self._gateway_summary(n) for n in range(len(self._gateways))),
+        )
+
+    def _gateway_summary(self, index: int) -> GatewaySummary:
+        gateway, tally = self._gateways[index], self._tallies[index]
+        return GatewaySummary(
+            facility=gateway.catalogue.facility,
+            gateway=gateway.catalogue.gateway,
+            epoch=gateway.epoch,
+            batches=tally.batches,
+            readings=tally.readings,
+            duplicates=tally.duplicates,
+            backlog=tally.backlog,
+            lost=self._links[index].lost_through(self._last_sequence(tally)),
+            sent_through=tally.sent_through,
+        )
