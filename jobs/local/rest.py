@@ -1,0 +1,136 @@
+"""What Flink's REST API says about the cluster and its jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+from jobs.common.errors import ClusterError
+
+_POLL_S = 0.2
+_ENDED = {"FAILED", "CANCELED", "FINISHED", "SUSPENDED"}
+
+Answer = dict[str, Any]
+
+
+class FlinkRest:
+    """A client of one JobManager.
+
+    Every method raises ClusterError when Flink refuses, httpx.TransportError when nobody answers.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=url, timeout=10, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def answers(self) -> bool:
+        """Whether the JobManager is up."""
+        try:
+            self.overview()
+        except (httpx.TransportError, ClusterError):
+            return False
+        return True
+
+    def overview(self) -> Answer:
+        """Counts of TaskManagers, slots and jobs."""
+        return self._get("/overview")
+
+    def taskmanagers(self) -> list[Answer]:
+        """The registered TaskManagers; a killed one stays until its heartbeat is missed."""
+        return list(self._get("/taskmanagers")["taskmanagers"])
+
+    def jobs(self) -> list[Answer]:
+        """All jobs, ended ones too: jid, name, state, start-time (epoch ms), tasks by state."""
+        return list(self._get("/jobs/overview")["jobs"])
+
+    def job(self, job_id: str) -> Answer:
+        """A job with its vertices (one a chain of operators)."""
+        return self._get(f"/jobs/{job_id}")
+
+    def checkpoints(self, job_id: str) -> Answer:
+        """Counts, summary and latest checkpoints of a job; durations in ms, sizes in bytes."""
+        return self._get(f"/jobs/{job_id}/checkpoints")
+
+    def exceptions(self, job_id: str) -> Answer:
+        """Why tasks of a job failed, the newest first."""
+        return self._get(f"/jobs/{job_id}/exceptions")
+
+    def metric_names(self, job_id: str, vertex_id: str) -> list[str]:
+        """Names of the metrics of a vertex, each with its subtask's number before it."""
+        listed = self._get_list(f"/jobs/{job_id}/vertices/{vertex_id}/metrics")
+        return [metric["id"] for metric in listed]
+
+    def metrics(self, job_id: str, vertex_id: str, names: Iterable[str]) -> dict[str, float]:
+        """Values of some metrics of a vertex; those without a number are left out."""
+        path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
+        listed = self._get_list(path, get=",".join(names))
+        return {m["id"]: float(m["value"]) for m in listed if _is_number(m.get("value"))}
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end; its checkpoints stay."""
+        self._checked(self._client.patch(f"/jobs/{job_id}", params={"mode": "cancel"}))
+
+    def wait_running(self, job_id: str, limit_s: float = 60) -> None:
+        """Wait until every task of a job runs.
+
+        Raises: ClusterError: the job ended, or some task does not run in time.
+        """
+        deadline = time.monotonic() + limit_s
+        while True:
+            job = self.job(job_id)
+            if job["state"] in _ENDED:
+                raise ClusterError(f"{job['name']} is {job['state']}: {self._cause(job_id)}")
+            if job["state"] == "RUNNING" and _all_run(job):
+                return
+            if time.monotonic() > deadline:
+                tasks = {vertex["name"]: vertex["status"] for vertex in job["vertices"]}
+                raise ClusterError(f"{job['name']} does not run after {limit_s:.0f} s: {tasks}")
+            time.sleep(_POLL_S)
+
+    def wait_ended(self, job_id: str, limit_s: float = 30) -> str:
+        """Wait for a job's end. Returns: its last state.
+
+        Raises: ClusterError: it goes on.
+        """
+        deadline = time.monotonic() + limit_s
+        while (state := self.job(job_id)["state"]) not in _ENDED:
+            if time.monotonic() > deadline:
+                raise ClusterError(f"job {job_id} is still {state} after {limit_s:.0f} s")
+            time.sleep(_POLL_S)
+        return str(state)
+
+    def _cause(self, job_id: str) -> str:
+        entries = self.exceptions(job_id).get("exceptionHistory", {}).get("entries", [])
+        return str(entries[0]["stacktrace"]) if entries else f"see {self.url}/#/job/{job_id}"
+
+    def _get(self, path: str, **params: str) -> Answer:
+        return dict(self._checked(self._client.get(path, params=params)).json())
+
+    def _get_list(self, path: str, **params: str) -> list[Answer]:
+        return list(self._checked(self._client.get(path, params=params)).json())
+
+    @staticmethod
+    def _checked(response: httpx.Response) -> httpx.Response:
+        if response.is_error:
+            request = f"{response.request.method} {response.request.url}"
+            raise ClusterError(f"{request}: {response.status_code}: {response.text[:500]}")
+        return response
+
+
+def _all_run(job: Answer) -> bool:
+    return all(vertex["status"] == "RUNNING" for vertex in job["vertices"])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
