@@ -170,6 +170,15 @@ class TestTimetable:
         assert sum(3 in slots for slots in seen) == 7 - (START_MS // 1000 % 10 != 0)
         assert sum(5 in slots for slots in seen) == 61
 
+    def test_as_many_readings_as_sensors_need_not_be_one_of_each(self, tmp_path):
+        path = tmp_path / "odd.yaml"
+        heat = "name: heat, period_ms: 2000"
+        path.write_text(
+            CLEAN.replace("name: heat", heat).replace("flow,", "flow, period_ms: 500,", 1)
+        )
+        batch = gateway(template=path, sensors=2).batch(1)
+        assert batch.slots().tolist() == [0, 0]
+
     def test_a_period_that_does_not_fit_is_refused(self):
         with pytest.raises(SimulatorError, match=r"period_ms \[1000\]: each must divide tick_ms"):
             gateway(tick_ms=1500)

@@ -36,6 +36,12 @@ def test_the_valve_closure_as_it_was():
     assert series("downhole-pressure", [0]) == pytest.approx([380.436])
 
 
+def test_columns_go_where_they_are_mapped():
+    swapped = {"P-PDG": "tree-pressure", "P-TPT": "downhole-pressure"}
+    assert series("tree-pressure", [0], sensors=swapped) == pytest.approx([380.436])
+    assert series("downhole-pressure", [0], sensors=swapped) == pytest.approx([226.2961])
+
+
 def test_a_dead_tag_is_silent():
     assert series("gas-lift-flow", [0, 600]) == [None, None]
 

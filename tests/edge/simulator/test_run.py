@@ -92,6 +92,14 @@ def test_an_outage_holds_back_and_replays_without_a_gap(memory):
     ]
 
 
+def test_a_replay_does_not_take_back_what_was_sent_through(memory):
+    outage = {"facility": "plant-0001", "at_s": 5, "for_s": 10, "replay": 0.5}
+    _, summary, _ = run(memory, links={"outages": [outage]})
+    assert decode(memory.topic("backlog.plant-0001")[-1]).sequence == 13
+    assert json.loads(memory.topic("ledger.plant-0001")[-1])["sent_through"] == 29
+    assert summary.gateways[0].sent_through == 29
+
+
 def test_the_ledger_is_silent_in_an_outage(memory):
     outage = {"facility": "plant-0001", "at_s": 5, "for_s": 10}
     run(memory, ledger_s=2, links={"outages": [outage]})
