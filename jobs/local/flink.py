@@ -97,12 +97,31 @@ def environment(run: Path) -> dict[str, str]:
 
 
 def class_path() -> str:
+    """The class path of every Flink process."""
+    return os.pathsep.join(map(str, _jars()))
+
+
+def client_lib() -> Path:
+    """A folder with the same jars, as links: PyFlink's own Java process takes FLINK_LIB_DIR."""
+    folder = paths.BUILD / "flink-lib"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {jar.name: jar for jar in _jars()}
+    for link in folder.iterdir():
+        if link.readlink() != wanted.get(link.name):
+            link.unlink()
+    for name, jar in wanted.items():
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(jar)
+    return folder
+
+
+def _jars() -> list[Path]:
     """Flink's own jars, its Python runtime, our connectors; flink-dist last, as Flink does it."""
     home = paths.flink_home()
     own = sorted((home / "lib").glob("*.jar"))
     python = sorted((home / "opt").glob("flink-python-*.jar"))
     own.sort(key=lambda jar: jar.name.startswith("flink-dist"))
-    return os.pathsep.join(str(jar) for jar in [*python, *paths.jars("flink"), *own])
+    return [*python, *paths.jars("flink"), *own]
 
 
 def memory_command(role: str, run: Path) -> list[str]:

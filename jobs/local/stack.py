@@ -120,6 +120,11 @@ class Stack:
         return set(self.parts) <= set(self._state.alive())
 
     @property
+    def kafka_alive(self) -> bool:
+        """Whether the broker's process is alive."""
+        return KAFKA in self._state.alive()
+
+    @property
     def bootstrap(self) -> str:
         """Kafka's host:port."""
         return f"{LOOPBACK}:{self._port(KAFKA)}"
