@@ -1,0 +1,121 @@
+"""An alert: the life of a finding under one deterministic id, and its form as a CloudEvent.
+
+The id is a UUIDv5 of what was found and when it began, so that the same readings give the same id
+on any path: live, replayed, at the edge, after a restart. Whoever has seen id and status has seen
+the event.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://hardiot.io/alerts/v1")
+
+FIRING = "firing"
+RESOLVED = "resolved"
+GATEWAY = "gateway"  # the subject of an alert about a whole gateway
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """An alert begins to fire or is resolved; both events share the id.
+
+    subject: sensor name, or "gateway". kind: of the sensor, or "gateway". value, limit: in `unit`;
+    None where they are no finite numbers. onset_ms: event time at which it began. event_ms: event
+    time at which that was found. created_ms: wall clock at which this event was made. late: found
+    in the backlog; it is stored, but does not page. All times are UTC epoch milliseconds.
+    """
+
+    id: str
+    status: str
+    rule: str
+    rule_version: int
+    severity: str
+    facility: str
+    gateway: str
+    subject: str
+    asset: str
+    kind: str
+    unit: str
+    value: float | None
+    limit: float | None
+    onset_ms: int
+    event_ms: int
+    created_ms: int
+    late: bool
+    text: str
+    traceparent: str = ""
+
+
+def alert_id(
+    facility: str, gateway: str, subject: str, rule: str, version: int, onset_ms: int
+) -> str:
+    """The alert's id. The gateway is part of it: two of a facility may fall silent at one time."""
+    parts = (facility, gateway, subject, rule, str(version), str(onset_ms))
+    return str(uuid.uuid5(_NAMESPACE, "\n".join(parts)))
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where JSON has none for it."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def to_json(event: AlertEvent) -> bytes:
+    """The event as one JSON object, keys in the order of the fields."""
+    return json.dumps(asdict(event), allow_nan=False, ensure_ascii=False).encode()
+
+
+def from_json(data: bytes) -> AlertEvent:
+    """Read an event; keys of a later version are ignored.
+
+    Raises: ValueError: not JSON, or a field is missing or of the wrong type.
+    """
+    try:
+        values = json.loads(data)
+        known = {name: values[name] for name in _TYPES if name in values}
+        for name, value in known.items():
+            if not isinstance(value, _TYPES[name]) or (_TYPES[name] is int and value is True):
+                raise ValueError(f"{name} is {value!r}")
+        return AlertEvent(**known)
+    except (TypeError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"not an alert: {error}") from None
+
+
+_PYTHON: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float | None": (float, int, type(None)),
+}
+_TYPES = {f.name: _PYTHON[str(f.type)] for f in fields(AlertEvent)}
+
+
+def to_cloudevent(event: AlertEvent) -> tuple[str, bytes, dict[str, str]]:
+    """Kafka key, value and headers: CloudEvents 1.0, Kafka protocol binding, binary mode.
+
+    The key is the alert's id, so that firing and resolved keep their order. `ce_id` is the same
+    whenever the same event is sent again.
+    """
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": f"{event.id}/{event.status}",
+        "ce_source": f"/facilities/{event.facility}/gateways/{event.gateway}",
+        "ce_type": f"io.hardiot.alert.{event.status}.v1",
+        "ce_time": rfc3339(event.event_ms),
+        "ce_subject": event.subject,
+        "content-type": "application/json",
+    }
+    if event.traceparent:
+        headers["traceparent"] = event.traceparent
+    return event.id, to_json(event), headers
+
+
+def rfc3339(time_ms: int) -> str:
+    """Epoch milliseconds as 2026-01-31T12:00:00.250Z."""
+    seconds, millis = divmod(time_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"

@@ -1,0 +1,211 @@
+"""Conditions as a rule's author writes them; each builds its vectorised form.
+
+Every check hangs on a field rather than on the whole, so that one mistake does not hide the next.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from udfs import conditions
+from udfs.conditions import Condition, View
+from udfs.detectors.ewma import Ewma
+from udfs.readings import GAP_PERIODS
+
+_DAY_S = 86_400.0
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)]
+SomeSeconds = Annotated[float, Field(ge=1, le=_DAY_S, allow_inf_nan=False)]
+Periods = npt.NDArray[np.int32]
+
+
+def mistake(problem: str, fix: str) -> PydanticCustomError:
+    """A mistake of a rule's author, with what to do about it."""
+    return PydanticCustomError("rule", "{problem}", {"problem": problem, "fix": fix})
+
+
+class Strict(BaseModel):
+    # strict: "80" is not 80, and `yes` is not 1
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ThresholdModel(Strict):
+    """Above or below a limit for `for_s`, until back past the clear limit."""
+
+    above: Finite | None = None
+    below: Finite | None = None
+    clear_below: Finite | None = None
+    clear_above: Finite | None = None
+    for_s: Seconds = 0
+
+    @field_validator("below")
+    @classmethod
+    def _one_side(cls, below: float | None, info: ValidationInfo) -> float | None:
+        if below is not None and info.data.get("above") is not None:
+            raise mistake("above and below in one threshold", "make two rules of it")
+        return below
+
+    @field_validator("clear_below")
+    @classmethod
+    def _clears_under(cls, clear: float | None, info: ValidationInfo) -> float | None:
+        if clear is None:
+            return None
+        if info.data.get("below") is not None:
+            raise mistake("clear_below with below", "a threshold below clears with clear_above")
+        above = info.data.get("above")
+        if above is not None and clear > above:
+            raise mistake(
+                f"clear_below {clear:g} is not below the limit {above:g}",
+                f"give {above:g} or less",
+            )
+        return clear
+
+    @field_validator("clear_above")
+    @classmethod
+    def _clears_over(cls, clear: float | None, info: ValidationInfo) -> float | None:
+        if clear is None:
+            return None
+        if info.data.get("above") is not None:
+            raise mistake("clear_above with above", "a threshold above clears with clear_below")
+        below = info.data.get("below")
+        if below is not None and clear < below:
+            raise mistake(
+                f"clear_above {clear:g} is not above the limit {below:g}",
+                f"give {below:g} or more",
+            )
+        return clear
+
+    @model_validator(mode="after")
+    def _some_side(self) -> ThresholdModel:
+        if self.above is None and self.below is None:
+            raise mistake("threshold without a limit", "give above or below")
+        return self
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        above = self.above is not None
+        limit, clear = (self.above, self.clear_below) if above else (self.below, self.clear_above)
+        assert limit is not None
+        return conditions.Threshold(limit, above, clear, _ms(self.for_s))
+
+
+class RateOfChangeModel(Strict):
+    """A change by more than `per_s` units per second, measured over `window_s`."""
+
+    per_s: Positive
+    window_s: SomeSeconds
+    direction: Literal["up", "down", "either"] = "either"
+    clear_per_s: Positive | None = None
+    for_s: Seconds = 0
+
+    @field_validator("clear_per_s")
+    @classmethod
+    def _clears_under(cls, clear: float | None, info: ValidationInfo) -> float | None:
+        per_s = info.data.get("per_s")
+        if clear is not None and per_s is not None and clear > per_s:
+            raise mistake(
+                f"clear_per_s {clear:g} is not below the limit {per_s:g}", f"give {per_s:g} or less"
+            )
+        return clear
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        times = _ms(self.window_s), _ms(self.for_s)
+        return conditions.RateOfChange(
+            self.per_s, times[0], self.direction, self.clear_per_s, times[1]
+        )
+
+
+class StuckModel(Strict):
+    """A value that does not move by more than `tolerance` for `for_s`."""
+
+    for_s: SomeSeconds
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        return conditions.Stuck(_ms(self.for_s), self.tolerance)
+
+
+class NoDataModel(Strict):
+    """Nothing from a sensor while its gateway reports, or nothing from the whole gateway."""
+
+    for_s: SomeSeconds
+    of: Literal["sensor", "gateway", "both"] = "both"
+    quality: Literal["any", "good"] = "any"
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        view = View.GOOD if self.quality == "good" else View.ANY
+        slow_ms = period_ms.astype(np.int64) * GAP_PERIODS
+        return conditions.NoData(np.maximum(_ms(self.for_s), slow_ms), view)
+
+
+class EwmaModel(Strict):
+    """A reading far from its sensor's own recent mean, in standard deviations."""
+
+    z: Positive
+    half_life_s: SomeSeconds
+    warm_up: Annotated[int, Field(ge=10, le=100_000)] = 60
+    min_sigma: Positive
+    clear_z: Positive | None = None
+    for_s: Seconds = 0
+
+    @field_validator("clear_z")
+    @classmethod
+    def _clears_under(cls, clear: float | None, info: ValidationInfo) -> float | None:
+        z = info.data.get("z")
+        if clear is not None and z is not None and clear > z:
+            raise mistake(f"clear_z {clear:g} is not below the limit {z:g}", f"give {z:g} or less")
+        return clear
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        return Ewma(
+            z=self.z,
+            half_life_ms=_ms(self.half_life_s),
+            period_ms=period_ms.astype(np.float64),
+            warm_up=self.warm_up,
+            min_sigma=self.min_sigma,
+            clear_z=self.clear_z,
+            for_ms=_ms(self.for_s),
+        )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+AnyCondition = ThresholdModel | RateOfChangeModel | StuckModel | NoDataModel | EwmaModel
+
+
+class ConditionModel(Strict):
+    """Exactly one of these."""
+
+    threshold: ThresholdModel | None = None
+    rate_of_change: RateOfChangeModel | None = None
+    stuck: StuckModel | None = None
+    no_data: NoDataModel | None = None
+    ewma: EwmaModel | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ConditionModel:
+        if len(self.model_fields_set) != 1 or self.one is None:
+            names = ", ".join(type(self).model_fields)
+            raise mistake(
+                f"{len(self.model_fields_set)} conditions", f"give exactly one of {names}"
+            )
+        return self
+
+    @property
+    def one(self) -> AnyCondition:
+        """The condition that is given."""
+        given: AnyCondition = getattr(self, next(iter(self.model_fields_set)))
+        return given

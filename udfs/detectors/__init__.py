@@ -1,0 +1,1 @@
+"""Detectors: conditions that learn what is usual for each sensor."""

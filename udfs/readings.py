@@ -1,0 +1,170 @@
+"""From a batch to what conditions see: usable readings, one a sensor at a time, and their gaps.
+
+    rounds = split(batch, keep, sensors)        # the k-th reading of each sensor is in round k
+    for each: track.follow(round)               # finds the gaps, remembers the newest times
+    readings = group.project(round)             # the readings of one rule's sensors
+
+The usual batch (every sensor once, all good, one time) is one round and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from udfs.batch import Batch, Bools, Floats, Quality
+from udfs.catalogue import Catalogue
+from udfs.conditions import View
+from udfs.latch import NEVER, Ints, Readings, Slots
+
+# Longer than this is a gap: a few sampling periods, and for fast sensors a few ticks.
+GAP_PERIODS = 3
+GAP_FLOOR_MS = 3000
+
+
+def gap_ms(catalogue: Catalogue) -> Ints:
+    """The longest pause of each sensor that is no gap, shape (sensors,)."""
+    return np.maximum(catalogue.period_ms.astype(np.int64) * GAP_PERIODS, GAP_FLOOR_MS)
+
+
+@dataclass(slots=True)
+class Round:
+    """At most one reading a sensor; k of them, ascending by slot.
+
+    slot: shape (k,); None when every sensor of the gateway has one. time: one for all, or (k,).
+    paused_ms: time since the sensor's reading before, shape (k,), where that is a gap, else 0;
+        None when there is no gap at all.
+    """
+
+    slot: Slots | None
+    value: Floats
+    time: int | Ints
+    paused_ms: Ints | None = None
+
+
+def views(batch: Batch, sensors: int) -> dict[View, list[Round]]:
+    """The batch as each view sees it; views that see the same share their rounds."""
+    good = batch.good()
+    if good is None:
+        rounds = split(batch, None, sensors)
+        return dict.fromkeys(View, rounds)
+    seen = {View.GOOD: split(batch, good, sensors), View.ANY: split(batch, None, sensors)}
+    if batch.quality is None:
+        return seen | {View.SIGNAL: seen[View.GOOD]}
+    stuck = (batch.quality == Quality.STUCK) & np.isfinite(batch.value)
+    return seen | {View.SIGNAL: split(batch, good | stuck, sensors)}
+
+
+def split(batch: Batch, keep: Bools | None, sensors: int) -> list[Round]:
+    """The readings in rounds: the first of each sensor, the second, and so on. keep: which ones."""
+    plain = batch.sensor is None and batch.offset_ms is None
+    if plain and keep is None and len(batch) == sensors:
+        return [Round(None, batch.value, batch.time_ms)]
+    slot, value = batch.slots().astype(np.intp), batch.value
+    time: int | Ints = batch.time_ms
+    if batch.offset_ms is not None:
+        time = batch.time_ms + batch.offset_ms.astype(np.int64)
+    if keep is not None:
+        slot, value, time = slot[keep], value[keep], _pick(time, keep)
+    turns = _turns(slot)
+    if len(turns) == 1:
+        return [Round(None if len(slot) == sensors else slot, value, time)]
+    return [Round(slot[at], value[at], _pick(time, at)) for at in turns]
+
+
+def _turns(slot: Slots) -> list[Slots]:
+    """Positions of the first reading of each sensor, of the second, ...; slots are ascending."""
+    if not len(slot):
+        return []
+    first = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
+    if len(first) == len(slot):
+        return [first]
+    counts = np.diff(np.append(first, len(slot)))
+    turn = np.arange(len(slot)) - np.repeat(first, counts)
+    order = np.argsort(turn, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(turn))[:-1])
+
+
+def _pick(time: int | Ints, at: Bools | Slots) -> int | Ints:
+    return time if isinstance(time, int) else time[at]
+
+
+def follow(last_ms: Ints, limit_ms: Ints, rounds: list[Round]) -> list[Round]:
+    """Note the times of all readings in `last_ms`, shape (sensors,), and which follow a gap.
+
+    A step back in time is a gap too: what was counted in the clock of before cannot go on.
+    Returns: the rounds with `paused_ms`. They are new ones, since lanes and views share theirs.
+    """
+    return [_follow(last_ms, limit_ms, turn) for turn in rounds]
+
+
+def _follow(last_ms: Ints, limit_ms: Ints, turn: Round) -> Round:
+    paused = None
+    if not _clearly_no_gap(last_ms, limit_ms, turn):
+        paused = _paused(last_ms, limit_ms, turn)
+    last_ms[slice(None) if turn.slot is None else turn.slot] = turn.time
+    return Round(turn.slot, turn.value, turn.time, paused)
+
+
+def _clearly_no_gap(last_ms: Ints, limit_ms: Ints, turn: Round) -> bool:
+    """Two numbers tell it for the usual batch."""
+    if turn.slot is not None or not isinstance(turn.time, int):
+        return False
+    newest, oldest = int(last_ms.max()), int(last_ms.min())
+    return turn.time >= newest and turn.time - oldest <= int(limit_ms.min())
+
+
+def _paused(last_ms: Ints, limit_ms: Ints, turn: Round) -> Ints | None:
+    at = slice(None) if turn.slot is None else turn.slot
+    elapsed = turn.time - last_ms[at]
+    gap = ((elapsed > limit_ms[at]) | (elapsed < 0)) & (last_ms[at] != NEVER)
+    return np.where(gap, np.maximum(elapsed, 1), 0) if gap.any() else None
+
+
+class Group:
+    """The sensors that rules with the same selector watch, m of them.
+
+    slots: their slots in the catalogue, ascending, shape (m,). A position in it is a local slot.
+    """
+
+    def __init__(self, slots: Slots, sensors: int) -> None:
+        self.slots = slots
+        self._sensors = sensors
+        self._whole = len(slots) == sensors
+        self._local: Slots | None = None  # made for the first batch that is not whole
+
+    def project(self, turn: Round) -> Readings | None:
+        """The round's readings of these sensors; None when there is none."""
+        if turn.slot is not None:
+            return self._project_some(turn, turn.slot)
+        if self._whole:
+            return _readings(slice(None), turn.value, turn.time, turn.paused_ms)
+        paused = None if turn.paused_ms is None else turn.paused_ms[self.slots]
+        time = _pick(turn.time, self.slots)
+        return _readings(slice(None), turn.value[self.slots], time, paused)
+
+    def _project_some(self, turn: Round, slot: Slots) -> Readings | None:
+        local = slot if self._whole else self._locate()[slot]
+        mine = np.flatnonzero(local >= 0)
+        if not len(mine):
+            return None
+        at: slice | Slots = slice(None) if len(mine) == len(self.slots) else local[mine]
+        paused = None if turn.paused_ms is None else turn.paused_ms[mine]
+        return _readings(at, turn.value[mine], _pick(turn.time, mine), paused)
+
+    def _locate(self) -> Slots:
+        if self._local is None:
+            self._local = np.full(self._sensors, -1, np.intp)
+            self._local[self.slots] = np.arange(len(self.slots))
+        return self._local
+
+
+def _readings(
+    at: slice | Slots, value: Floats, time: int | Ints, paused_ms: Ints | None
+) -> Readings:
+    if paused_ms is None or not paused_ms.any():
+        return Readings(at, value, time)
+    gaps = np.flatnonzero(paused_ms)
+    restart = gaps if isinstance(at, slice) else at[gaps]
+    return Readings(at, value, time, restart, paused_ms[gaps])
