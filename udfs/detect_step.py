@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from udfs.admission import Catalogues, Refusal
 from udfs.alerts import AlertEvent, to_cloudevent
@@ -15,7 +15,8 @@ from udfs.records import ALERTS, Output, Record
 from udfs.rulebook import Rule
 from udfs.state import BadState, pack, unpack
 
-JOB = "detect_anomalies"
+# header of an alert: when its batch left the gateway, UTC epoch milliseconds
+SENT_MS = "batch_sent_ms"
 _STATE, _STATE_VERSION = "detect_step", 1
 
 
@@ -44,7 +45,8 @@ class DetectStep:
             self.tally["duplicates"] += 1
             return []
         self.newest_ms = max(self.newest_ms, batch.time_ms)
-        return self._say(self._watch_for(batch).on_batch(batch, now_ms))
+        events = self._watch_for(batch).on_batch(batch, now_ms)
+        return self._say(events, {SENT_MS: str(batch.sent_ms)})
 
     def on_word(self, word: Word, now_ms: int) -> list[Output]:
         """A gateway's word changes nothing here."""
@@ -112,7 +114,12 @@ class DetectStep:
             self.version = batch.catalogue
         return self.watch
 
-    def _say(self, events: Sequence[AlertEvent]) -> list[Output]:
+    def _say(
+        self, events: Sequence[AlertEvent], more: Mapping[str, str] | None = None
+    ) -> list[Output]:
+        outputs = []
         for event in events:
             self.tally["raised" if event.status == "firing" else "resolved"] += 1
-        return [Output(ALERTS, *to_cloudevent(event)) for event in events]
+            key, value, headers = to_cloudevent(event)
+            outputs.append(Output(ALERTS, key, value, headers | (more or {})))
+        return outputs

@@ -8,7 +8,9 @@ cloud's side. Both count from the beginning of an epoch, so a lost message is ma
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from udfs.batch import Reason, Refused
@@ -33,7 +35,6 @@ class Word:
     lost: tuple[tuple[int, int], ...] = ()
     ended: tuple[tuple[int, int | None], ...] = ()
     sent_ms: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def encode_word(word: Word) -> bytes:
@@ -94,5 +95,69 @@ class Counted:
     late: int = 0
     refused: int = 0
     event_time_ms: int = 0
-    said_through: int = -1  # of the gateway's newest word
-    said_readings: int = 0
+
+
+class Verdict(StrEnum):
+    """What the two sides of the ledger say together."""
+
+    EQUAL = "equal"
+    BEHIND = "behind"  # not all that was sent has arrived yet, and no number is skipped
+    MISSING = "missing"  # numbers are skipped: in an outage's backlog, or lost
+    DIFFERENT = "different"  # all numbers are there, but not as many readings
+    UNHEARD = "unheard"  # one of the two sides has not spoken
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One gateway's two sides, compared. -1: unknown."""
+
+    facility: str
+    gateway: str
+    verdict: Verdict
+    sent_readings: int
+    counted_readings: int
+    sent_through: int
+    counted_through: int
+    missing: int
+    declared_lost: int
+    duplicates: int
+    late: int
+    refused: int
+    gaps: tuple[tuple[int, int], ...] = ()
+
+
+def compare(word: Word | None, counted: Mapping[str, Any] | None) -> Balance:
+    """Hold a gateway's newest word against the cloud's newest line, as parsed JSON.
+
+    Raises: ValueError: there is neither.
+    """
+    if word is None and counted is None:
+        raise ValueError("neither side of the ledger has spoken")
+    line = counted or {}
+    return Balance(
+        facility=word.facility if word else line["facility"],
+        gateway=word.gateway if word else line["gateway"],
+        verdict=_verdict(word, line) if word and line else Verdict.UNHEARD,
+        sent_readings=word.readings if word else -1,
+        counted_readings=line.get("readings", -1),
+        sent_through=word.sent_through if word else -1,
+        counted_through=line.get("highest", -1),
+        missing=line.get("missing", 0),
+        declared_lost=line.get("declared_lost", 0),
+        duplicates=line.get("duplicates", 0),
+        late=line.get("late", 0),
+        refused=line.get("refused", 0),
+        gaps=tuple((first, last) for first, last in line.get("gaps", [])),
+    )
+
+
+def _verdict(word: Word, line: Mapping[str, Any]) -> Verdict:
+    if line["missing"]:
+        return Verdict.MISSING
+    if line["epoch"] < word.epoch or line["contiguous_through"] < word.sent_through:
+        return Verdict.BEHIND
+    # a line that is newer than the word holds more than the word speaks of
+    same_point = line["contiguous_through"] == word.sent_through
+    if same_point and line["readings"] != word.readings:
+        return Verdict.DIFFERENT
+    return Verdict.EQUAL

@@ -65,8 +65,6 @@ class RollupStep:
             coverage.end_epoch(epoch, last)
         for first, last in word.lost:
             coverage.declare_lost(word.epoch, first, last, now_ms)
-        self.counted.said_through = word.sent_through
-        self.counted.said_readings = word.readings
         return [_publish(item) for item in self.windows.close()]
 
     def on_refusal(self, refusal: Refusal, now_ms: int) -> list[Output]:

@@ -1,0 +1,140 @@
+"""hardiot demo: the whole spine on this machine, from simulated plants to alerts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from edge.simulator.fleet import facility_name
+from jobs.cli.demo_state import ProgressFile, Seen
+from jobs.cli.demo_view import screen
+from jobs.cli.output import Format, OutputOption, log, show_item
+from jobs.cli.simulate import settings_of
+from jobs.common.errors import HardiotError
+from jobs.common.tail import Tail
+from jobs.common.topics import ensure_topics
+from jobs.local.interrupts import ends_by_interrupt
+from jobs.local.paths import ROOT, RUNS
+from jobs.local.process import Child
+from jobs.local.stack import Stack
+from udfs.ledger import Verdict
+from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS
+
+SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "demo.yaml"
+JOBS = ("rollup_readings", "detect_anomalies")
+SETTLE_S = 40  # for the last ledger lines: every 10 s, committed every 5 s
+
+
+def demo(
+    seconds: Annotated[int, typer.Option(min=5, help="How long readings are sent.")] = 60,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
+    scenario: Annotated[Path, typer.Option(help="What is simulated.")] = SCENARIO,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Start Kafka and Flink, submit the jobs, simulate plants, show what happens, stop it all.
+
+    Example: hardiot demo --seconds 120
+    """
+    began_s = time.time()
+    stack = Stack(RUNS / "demo", 3, report=lambda step: log.print(f"demo: {step}"))
+    with ends_by_interrupt():
+        try:
+            stack.start()
+            seen = _run(stack, scenario, seconds, output)
+            show_item(_summary(seen, began_s), output, title="summary")
+        finally:
+            if keep:
+                log.print(f"left running: {stack.web_ui}; stop it with `hardiot down --name demo`")
+            else:
+                stack.stop()
+    if any(item.verdict is not Verdict.EQUAL for item in seen.balances()):
+        raise HardiotError("the two sides of the ledger are not equal; see the summary")
+
+
+def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
+    settings = settings_of(scenario, {"seconds": seconds}, [])
+    ensure_topics(stack.bootstrap, map(facility_name, range(settings.facilities)))
+    log.print(f"demo: submitting {', '.join(JOBS)}")
+    jobs = stack.submit_all({job: ["--bootstrap", stack.bootstrap] for job in JOBS})
+    for job_id in jobs.values():
+        stack.rest.wait_running(job_id)
+    log.print(f"demo: {len(jobs)} jobs run; web UI {stack.web_ui}")
+    topics, families = (ALERTS, ROLLUPS, DEAD_LETTERS), (COUNTED, LEDGER)
+    with Tail(stack.bootstrap, topics, families, from_start=True) as tail:
+        simulator = _simulator(stack, scenario, seconds)
+        return _watch(stack, tail, simulator, seconds, output)
+
+
+def _simulator(stack: Stack, scenario: Path, seconds: int) -> Child:
+    command = [sys.executable, "-m", "jobs.cli.main", "simulate", "--output", "json"]
+    command += ["--bootstrap", stack.bootstrap, "--scenario", str(scenario)]
+    return stack.spawn("simulator", [*command, "--seconds", str(seconds)])
+
+
+def _watch(stack: Stack, tail: Tail, simulator: Child, seconds: int, output: Format) -> Seen:
+    """Follow the topics until the simulator has ended and the ledger is settled."""
+    seen, progress = Seen(), ProgressFile(simulator.log)
+    end_s = time.monotonic() + seconds
+    limit_s = end_s + SETTLE_S
+    console = Console(stderr=True)
+    quiet = output is Format.JSON or not console.is_terminal
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        told_s = 0.0
+        while time.monotonic() < limit_s:
+            for message in tail.poll(0.1):
+                seen.take(message)
+            for line in progress.read():
+                seen.progress |= line
+            now_s = time.monotonic()
+            if not quiet:
+                live.update(screen(seen, max(end_s - now_s, 0), stack.web_ui), refresh=True)
+            elif now_s - told_s > 10:
+                log.print(_line(seen))
+                told_s = now_s
+            if not simulator.alive and _settled(seen):
+                return seen
+    return seen
+
+
+def _settled(seen: Seen) -> bool:
+    balances = seen.balances()
+    return bool(balances) and all(item.verdict is Verdict.EQUAL for item in balances)
+
+
+def _line(seen: Seen) -> str:
+    """The screen in one line, for a log."""
+    return (
+        f"demo: {seen.progress.get('readings_per_s', 0):,.0f} readings/s in, "
+        f"{seen.rollups} rollups, {sum(seen.alerts.values())} alerts"
+    )
+
+
+def _summary(seen: Seen, began_s: float) -> dict[str, Any]:
+    balances = seen.balances()
+    unequal = [item for item in balances if item.verdict is not Verdict.EQUAL]
+    latency = {"p50": seen.percentile_ms(0.5), "p99": seen.percentile_ms(0.99)}
+    return {
+        "readings_sent": sum(item.sent_readings for item in balances),
+        "readings_counted": sum(item.counted_readings for item in balances),
+        "gateways_equal": len(balances) - len(unequal),
+        "gateways_not_equal": len(unequal),
+        "batches_missing": sum(item.missing for item in balances),
+        "batches_declared_lost": sum(item.declared_lost for item in balances),
+        "duplicates_dropped": sum(item.duplicates for item in balances),
+        "rollups_final": seen.rollups,
+        "rollups_incomplete": seen.incomplete,
+        "readings_in_rollups": seen.rolled_readings,
+        "dead_letters": sum(seen.dead_letters.values()),
+        "alerts": sum(seen.alerts.values()),
+        **{f"alerts_{rule}": count for rule, count in sorted(seen.alerts.items())},
+        "alerts_resolved": seen.resolved,
+        "latency_p50_ms": latency["p50"],
+        "latency_p99_ms": latency["p99"],
+        "first_alert_after_s": round((seen.first_alert_s or began_s) - began_s, 1),
+    }

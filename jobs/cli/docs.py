@@ -1,0 +1,37 @@
+"""hardiot docs: write the generated reference pages, or check that they are current."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs import detect_anomalies, rollup_readings
+from jobs.cli.output import fail, log
+from jobs.common import reference
+
+SETTINGS = {
+    "rollup_readings": rollup_readings.Settings,
+    "detect_anomalies": detect_anomalies.Settings,
+}
+
+
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Only say which are stale.")] = False,
+) -> None:
+    """Write docs/reference from contracts, settings and commands. Exit 1: --check found stale ones.
+
+    Example: hardiot docs --check
+    """
+    from jobs.cli.main import app  # this module is part of the app that it describes
+
+    pages = reference.pages()
+    pages |= reference.settings_page(SETTINGS) | reference.cli_page(app)
+    if not check:
+        reference.write(pages)
+        log.print(f"{len(pages)} pages written")
+        return
+    stale = reference.check(pages)
+    if stale:
+        raise fail("stale, run `hardiot docs`: " + ", ".join(map(str, stale)))
+    log.print(f"{len(pages)} pages are current")

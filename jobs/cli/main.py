@@ -1,0 +1,52 @@
+"""The `hardiot` command. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from jobs.cli import demo, docs, jobs, ledger, simulate, stack, watch
+from jobs.cli.bench import main as bench
+from jobs.cli.output import log
+from jobs.common.errors import HardiotError, SettingsError
+
+app = typer.Typer(
+    name="hardiot",
+    help="Industrial telemetry on Flink. Data go to stdout, progress to stderr.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    demo.demo,
+    stack.doctor,
+    stack.up,
+    stack.down,
+    stack.status,
+    simulate.simulate,
+    watch.watch,
+    ledger.ledger,
+    jobs.plan,
+    bench.bench,
+    docs.docs,
+):
+    app.command()(command)
+app.command(context_settings=jobs.RUN_CONTEXT)(jobs.run)
+
+
+def main() -> None:
+    """Run the command line; what the user can put right is told without a trace."""
+    try:
+        app()
+    except SettingsError as error:
+        log.print(str(error), style="red", markup=False)
+        sys.exit(2)
+    except HardiotError as error:
+        log.print(str(error), style="red", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

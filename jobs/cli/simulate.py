@@ -1,0 +1,104 @@
+"""hardiot simulate: a fleet of gateways that sends to Kafka at its own pace."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from edge.simulator.documents import explain
+from edge.simulator.errors import SimulatorError
+from edge.simulator.faults import Fault
+from edge.simulator.fleet import facility_name
+from edge.simulator.progress import Progress
+from edge.simulator.run import simulate as run_simulation
+from edge.simulator.settings import SimulatorSettings, read_settings
+from jobs.cli.output import Format, OutputOption, log, show_json
+from jobs.cli.where import BootstrapOption, find_bootstrap
+from jobs.common.errors import SettingsError
+from jobs.common.topics import ensure_topics
+
+
+def simulate(
+    scenario: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    bootstrap: BootstrapOption = None,
+    facilities: Annotated[int | None, typer.Option(help="Number of facilities.")] = None,
+    sensors: Annotated[int | None, typer.Option(help="Sensors of each gateway.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Event time to simulate.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Event seconds a second.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every value.")] = None,
+    epoch: Annotated[int | None, typer.Option(help="Of a second run on the same Kafka.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="KIND:name=value,...")] = None,
+    produce_only: Annotated[bool, typer.Option(help="Send nothing, do not wait.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Simulate facilities: catalogue, readings, faults, outages. Ctrl-C ends it cleanly.
+
+    With --output json: one object a second, then the summary.
+
+    Example: hardiot simulate --facilities 10 --sensors 5000 --seconds 60
+    --fault "step:sensors=pump-001.bearing-*,from_s=20,for_s=30,size=40"
+    """
+    given = {
+        "bootstrap": None if produce_only else find_bootstrap(bootstrap),
+        "facilities": facilities,
+        "sensors": sensors,
+        "seconds": seconds,
+        "speed": speed,
+        "seed": seed,
+        "epoch": epoch,
+        "produce_only": produce_only or None,
+    }
+    settings = settings_of(scenario, given, fault or [])
+    try:
+        if not produce_only:
+            ensure_topics(settings.bootstrap, map(facility_name, range(settings.facilities)))
+        report = _tell if output is Format.JSON else _show
+        summary = run_simulation(settings, report, stop=_stop_on_signals())
+    except SimulatorError as error:
+        raise SettingsError(str(error)) from None
+    if output is Format.JSON:
+        show_json(asdict(summary), indent=None)
+        return
+    log.print(
+        f"{summary.readings:,} readings in {summary.batches:,} batches, {summary.seconds:.0f} s, "
+        f"{summary.duplicates} sent twice, at most {summary.behind_ms:,.0f} ms behind"
+    )
+
+
+def settings_of(
+    scenario: Path | None, given: dict[str, Any], faults: list[str]
+) -> SimulatorSettings:
+    """The scenario's settings with what was given in their place. Raises: SettingsError."""
+    try:
+        base = read_settings(scenario) if scenario else SimulatorSettings()
+        changes = {name: value for name, value in given.items() if value is not None}
+        more = (*base.faults, *(Fault.parse(text) for text in faults))
+        return SimulatorSettings.model_validate(dict(base) | changes | {"faults": more})
+    except ValidationError as error:
+        raise SettingsError(explain(error)) from None
+    except SimulatorError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _tell(progress: Progress) -> None:
+    show_json(asdict(progress), indent=None)
+
+
+def _show(progress: Progress) -> None:
+    log.print(
+        f"{progress.seconds:7.1f} s  {progress.readings_per_s:12,.0f} readings/s  "
+        f"{progress.batches:8,} batches  behind {progress.behind_ms:,.0f} ms"
+    )
