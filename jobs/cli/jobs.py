@@ -13,7 +13,7 @@ import typer
 from jobs.cli.output import Format, OutputOption, log, show_item, show_rows
 from jobs.cli.where import find_stack
 from jobs.common.settings import load
-from jobs.local import flink
+from jobs.local import flink, paths
 
 
 class Job(StrEnum):
@@ -55,7 +55,8 @@ def plan(job: JobArgument, output: OutputOption = Format.TABLE) -> None:
 
 def operators(job: Job) -> list[dict[str, Any]]:
     """(id, name, uid, parallelism, inputs) of each operator, from Flink's own graph."""
-    # the gateway JVM takes its class path from here, so it must be set before PyFlink starts it
+    # PyFlink's own Java process takes its class path from here, if both are set before it starts
+    os.environ["FLINK_HOME"] = str(paths.flink_home())
     os.environ["FLINK_LIB_DIR"] = str(flink.client_lib())
     module = importlib.import_module(f"jobs.{job}")
     environment = importlib.import_module("jobs.common.environment").environment
@@ -64,7 +65,7 @@ def operators(job: Job) -> list[dict[str, Any]]:
     module.build(env, settings)
     graph = env._j_stream_execution_environment.getStreamGraph(False)
     nodes = json.loads(graph.getStreamingPlanAsJSON())["nodes"]
-    uids = {str(n.getId()): n.getTransformationUID() for n in graph.getStreamNodes()}
+    uids = {str(n.getId()): n.getTransformationUID() for n in graph.getStreamNodes().toArray()}
     return [
         {
             "id": node["id"],
