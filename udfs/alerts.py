@@ -79,7 +79,10 @@ def from_json(data: bytes) -> AlertEvent:
         values = json.loads(data)
         known = {name: values[name] for name in _TYPES if name in values}
         for name, value in known.items():
-            if not isinstance(value, _TYPES[name]) or (_TYPES[name] is int and value is True):
+            # True is an int to Python
+            if not isinstance(value, _TYPES[name]) or (
+                isinstance(value, bool) and _TYPES[name] is not bool
+            ):
                 raise ValueError(f"{name} is {value!r}")
         return AlertEvent(**known)
     except (TypeError, UnicodeDecodeError, ValueError) as error:

@@ -197,10 +197,11 @@ class ConditionModel(Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ConditionModel:
-        if len(self.model_fields_set) != 1 or self.one is None:
-            names = ", ".join(type(self).model_fields)
+        names = list(type(self).model_fields)
+        given = sum(getattr(self, name) is not None for name in names)
+        if given != 1 or len(self.model_fields_set) != 1:
             raise mistake(
-                f"{len(self.model_fields_set)} conditions", f"give exactly one of {names}"
+                f"{given} conditions in one rule", f"give exactly one of {', '.join(names)}"
             )
         return self
 

@@ -8,7 +8,7 @@ this is text in, rules out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,19 +99,32 @@ def _syntax(file: str, error: yaml.YAMLError) -> Mistake:
     return Mistake(file, line, f"not YAML: {problem}", "check indentation, colons and quotes")
 
 
-def _repeated_keys(file: str, node: yaml.Node) -> list[Mistake]:
+def _repeated_keys(file: str, tree: yaml.Node) -> list[Mistake]:
     """YAML takes the last of equal keys without a word."""
-    wrong: list[Mistake] = []
-    if isinstance(node, yaml.MappingNode):
+    wrong = []
+    for node in _nodes(tree):
         seen: set[str] = set()
-        for key, value in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if key.value in seen:
                 wrong.append(Mistake(file, _line(key), f'"{key.value}" is there twice', "keep one"))
             seen.add(key.value)
-            wrong += _repeated_keys(file, value)
-    elif isinstance(node, yaml.SequenceNode):
-        wrong += [mistake for child in node.value for mistake in _repeated_keys(file, child)]
     return wrong
+
+
+def _nodes(tree: yaml.Node) -> Iterator[yaml.Node]:
+    """Every node once; an alias can lead back to where it stands."""
+    known: set[int] = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in known:
+            continue
+        known.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
 def _twice(file: str, tree: yaml.Node | None, names: dict[str, tuple[str, int]]) -> list[Mistake]:
@@ -119,7 +132,7 @@ def _twice(file: str, tree: yaml.Node | None, names: dict[str, tuple[str, int]])
     wrong = []
     for node in _children(tree, "rules"):
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.value != "name":
+            if key.value != "name" or not isinstance(value, yaml.ScalarNode):
                 continue
             first = names.setdefault(value.value, (file, _line(value)))
             if first != (file, _line(value)):
@@ -156,6 +169,8 @@ def _line_of(tree: yaml.Node, loc: Loc) -> int:
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             node = node.value[part]
             line = _line(node)
+        else:
+            return line
     return line
 
 
@@ -173,25 +188,39 @@ def _explain(error: Any, loc: Loc) -> tuple[str, str]:
     if kind == "literal_error":
         return f'unknown {name} "{given}"', hint(str(given), _choices(context["expected"]))
     shown = f" {given!r}" if isinstance(given, str | int | float) else ""
-    return f"{name}{shown}: {_lower(error['msg'])}", _remedy(kind, name, given)
+    problem, fix = _WORDS.get(kind, ("is wrong: {msg}", "see docs/rules.md"))
+    problem = problem.format(msg=error["msg"], **context)
+    return f"{name}{shown} {problem}", _TIME if _is_time(name, kind) else fix
 
 
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
+_TIME = "a time is a number of seconds, at most one day, as in 15 or 0.5"
+_NUMBER = "write it without quotes or unit, as in 80 or 1.0e+3"
+_MAPPING = "write keys and values, as in docs/rules.md"
+_WORDS = {
+    "float_type": ("is not a number", _NUMBER),
+    "finite_number": ("is not a finite number", _NUMBER),
+    "int_type": ("is not a whole number", "write it without quotes, as in 3"),
+    "string_type": ("is not a text", "put it in quotes"),
+    "list_type": ("is not a list", "begin each entry with a dash"),
+    "model_type": ("is not a mapping", _MAPPING),
+    "dict_type": ("is not a mapping", _MAPPING),
+    "too_short": ("is empty", "name at least one, or leave it out for all"),
+    "string_too_short": ("is empty", "write something"),
+    "greater_than": ("is not more than {gt:g}", "give a larger one"),
+    "greater_than_equal": ("is less than {ge:g}", "give a larger one"),
+    "less_than_equal": ("is more than {le:g}", "give a smaller one"),
+    "string_pattern_mismatch": ("is no name", "lower-case letters, digits and dashes, at most 63"),
+}
+
+
+def _is_time(name: str, kind: str) -> bool:
+    numeric = kind in ("float_type", "finite_number", "greater_than_equal", "less_than_equal")
+    return numeric and name in ("for_s", "window_s", "half_life_s")
 
 
 def _choices(expected: str) -> list[str]:
+    """The words in pydantic's "'a', 'b' or 'c'"."""
     return expected.replace(" or ", ", ").replace("'", "").split(", ")
-
-
-def _remedy(kind: str, name: str, given: object) -> str:
-    if name.endswith("_s") and name != "per_s" and kind != "greater_than":
-        return "a time is a number of seconds, at most one day, as in 15 or 0.5"
-    if kind == "float_type" and isinstance(given, str):
-        return "write the number without quotes or unit, as in 80 or 1.0e+3"
-    if kind == "string_pattern_mismatch":
-        return "lower-case letters, digits and dashes, at most 63"
-    return "see docs/rules.md"
 
 
 def _fields_at(loc: Loc) -> list[str]:

@@ -90,7 +90,9 @@ class Ewma:
     ) -> list[Found]:
         sigma = np.sqrt(variance)
         clear = self.z if self.clear_z is None else self.clear_z
-        cool = (np.abs(away) <= clear * sigma) & ~hot
+        # who has to warm up anew after a gap cannot be judged, so its alarm ends
+        unknown = state["count"][readings.at] < self.warm_up
+        cool = ((np.abs(away) <= clear * sigma) | unknown) & ~hot
         limit = state["mean"][readings.at] + np.copysign(self.z * sigma, away)
         return latch.step(state, readings, hot, cool, limit, self.for_ms)
 
