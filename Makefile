@@ -34,9 +34,10 @@ check: build/stamps/dev ## lint, format, types, import directions, generated pag
 	$(BIN)/lint-imports
 	$(BIN)/hardiot docs --check
 
+# for any 3.11: without annotations, so that a diff shows only what changed
 lock: build/stamps/venv ## pin requirements*.in by hash
 	@for name in requirements-setup requirements requirements-dev; do \
-		$(STEP) "Pin $$name" $(BIN)/uv pip compile --quiet --python $(BIN)/python --generate-hashes \
+		$(STEP) "Pin $$name" $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --generate-hashes \
 			--custom-compile-command "make lock" --output-file $$name.txt $$name.in || exit 1; \
 	done
 

@@ -61,13 +61,14 @@ def status(name: NameOption = "local", output: OutputOption = Format.TABLE) -> N
     """
     stack = open_stack(name)
     processes = process_rows(stack)
+    jobs = job_rows(stack) if processes else []
     if output is Format.JSON:
-        running = {**addresses(stack), "processes": processes, "jobs": job_rows(stack)}
-        show_item(running if processes else {"processes": [], "jobs": []}, output)
+        where = addresses(stack) if processes else {}
+        show_item({**where, "processes": processes, "jobs": jobs}, output)
     else:
         show_rows(processes, output, title=f"stack {name}")
         if processes:
-            show_rows(job_rows(stack), output, title=f"jobs ({stack.web_ui})")
+            show_rows(jobs, output, title=f"jobs ({stack.web_ui})")
     if not processes or not all(row["alive"] for row in processes):
         raise typer.Exit(1)
 

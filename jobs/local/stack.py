@@ -187,9 +187,12 @@ class Stack:
         return launcher.spawn(name, list(command), launcher.ident(name), dict(env or {}))
 
     def kill(self, name: str) -> None:
-        """kill -9 one process, as a crash would; `start` brings it back."""
-        child = self._state.children[name]
-        process = child.process()
+        """kill -9 one process, as a crash would; `start` brings it back.
+
+        Raises: ClusterError: it does not run.
+        """
+        child = self._state.children.get(name)
+        process = child.process() if child else None
         if process is None:
             raise ClusterError(f"{name} does not run")
         process.send_signal(signal.SIGKILL)

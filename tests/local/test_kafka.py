@@ -1,0 +1,37 @@
+"""The broker's configuration."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from jobs.local import kafka
+from jobs.local.ports import free_ports
+
+
+def properties() -> dict[str, str]:
+    text = kafka.server_properties(Path("/run/kafka"), 20_001, 20_002)
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_broker_listens_on_loopback_only() -> None:
+    found = properties()
+    assert found["listeners"] == "PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002"
+    assert found["controller.quorum.voters"] == "1@127.0.0.1:20002"
+    assert found["log.dirs"] == "/run/kafka"
+
+
+def test_the_settings_that_our_data_need() -> None:
+    found = properties()
+    assert found["message.max.bytes"] == "16777216"
+    assert found["log.message.timestamp.type"] == "LogAppendTime"
+    assert found["auto.create.topics.enable"] == "false"
+    # jobs ask for transactions of 15 minutes
+    assert found["transaction.max.timeout.ms"] == "900000"
+
+
+def test_a_port_without_a_broker_is_not_ready_at_once() -> None:
+    began = time.monotonic()
+    assert not kafka.is_ready(free_ports(1)[0])
+    assert time.monotonic() - began < 1
