@@ -121,5 +121,5 @@ class DetectStep:
         for event in events:
             self.tally["raised" if event.status == "firing" else "resolved"] += 1
             key, value, headers = to_cloudevent(event)
-            outputs.append(Output(ALERTS, key, value, headers | (more or {})))
+            outputs.append(Output(ALERTS, key, value, {**headers, **(more or {})}))
         return outputs
