@@ -129,17 +129,39 @@ def tail(child: Child, lines: int = 8) -> str:
 
 
 def stop(children: Iterable[Child], limit_s: float) -> None:
-    """Ask all groups to end, wait together, then kill what is left of them.
+    """Ask all groups to end, wait together, kill what is left of them, wait until it is gone.
 
     Only groups whose leader is certainly ours are touched.
     """
     ours = [process for child in children if (process := child.process())]
+    members = [member for process in ours for member in _family(process)]
     for process in ours:
         _signal_group(process.pid, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(ours, timeout=limit_s)
+    psutil.wait_procs(ours, timeout=limit_s)
     for process in ours:
         _signal_group(process.pid, signal.SIGKILL)  # also the workers of a leader that ended
-    psutil.wait_procs(stubborn, timeout=limit_s)
+    _wait_gone(members, limit_s)
+
+
+def _wait_gone(processes: list[psutil.Process], limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie does not: whoever adopted it has yet to wait for it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
@@ -153,7 +175,7 @@ def kill_strays(run: Path) -> list[int]:
     for process in strays:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(strays, timeout=5)
+    _wait_gone(strays, limit_s=5)
     return [process.pid for process in strays]
 
 
