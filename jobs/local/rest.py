@@ -73,6 +73,12 @@ class FlinkRest:
         listed = self._get_list(path, get=",".join(names))
         return {m["id"]: float(m["value"]) for m in listed if _is_number(m.get("value"))}
 
+    def taskmanagers_of(self, job_id: str) -> set[str]:
+        """Ids of the TaskManagers that run a job's tasks now."""
+        vertices = [vertex["id"] for vertex in self.job(job_id)["vertices"]]
+        details = [self._get(f"/jobs/{job_id}/vertices/{vertex}") for vertex in vertices]
+        return {task["taskmanager-id"] for detail in details for task in detail["subtasks"]}
+
     def cancel(self, job_id: str) -> None:
         """Ask for a job's end; its checkpoints stay."""
         self._checked(self._client.patch(f"/jobs/{job_id}", params={"mode": "cancel"}))

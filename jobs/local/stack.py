@@ -242,10 +242,11 @@ class Stack:
         wait_ready("Flink", self._all_registered, needed, _READY_LIMIT_S)
 
     def _all_registered(self) -> bool:
-        """Whether each TaskManager's present process is registered, not one that died before it."""
+        """Whether each TaskManager's present process, not one that died before it, has its slot."""
         names = taskmanager_names(self.taskmanagers)
         wanted = {self._state.children[name].log.stem for name in names}
-        return wanted <= {taskmanager["id"] for taskmanager in self.rest.taskmanagers()}
+        listed = self.rest.taskmanagers()
+        return wanted <= {manager["id"] for manager in listed if manager["slotsNumber"]}
 
     def _stop(self) -> None:
         with uninterrupted():
