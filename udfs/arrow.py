@@ -9,28 +9,33 @@ import struct
 
 _CONTINUATION = 0xFFFFFFFF
 _RECORD_BATCH = 3  # MessageHeader union
-_MESSAGE_HEADER_TYPE, _MESSAGE_HEADER = 1, 2  # fields of table Message
+_MESSAGE_HEADER_TYPE, _MESSAGE_HEADER, _BODY_LENGTH = 1, 2, 3  # fields of table Message
 _COMPRESSION = 3  # field of table RecordBatch
+# how version 0.17 said that a body is compressed; PyArrow still obeys it
+_OLD_COMPRESSION = b"ARROW:experimental_compression"
+_END = struct.pack("<II", _CONTINUATION, 0)
 
 
 def body_is_plain(stream: bytes) -> bool:
-    """Whether the first record batch of an IPC stream is uncompressed.
+    """Whether the one record batch of an IPC stream is uncompressed.
 
     PyArrow inflates a compressed body while it reads: 2 MB can become gigabytes before any size is
-    known, so this is asked first.
+    known, so this is asked first. And it says nothing of a second record batch that nobody reads.
 
-    Raises: ValueError: the stream ends early, or its second message is no record batch.
+    Raises: ValueError: the stream ends early, or is not a schema and just one record batch.
     """
     try:
         schema_end = _metadata(stream, 0)[1]
-        message, _ = _metadata(stream, schema_end)
+        message, body = _metadata(stream, schema_end)
         root = message + struct.unpack_from("<I", stream, message)[0]
         kind = _field(stream, root, _MESSAGE_HEADER_TYPE)
         header = _field(stream, root, _MESSAGE_HEADER)
         if not kind or not header or stream[kind] != _RECORD_BATCH:
             raise ValueError("no record batch after the schema")
+        _check_end(stream, root, body)
         batch = header + struct.unpack_from("<I", stream, header)[0]
-        return _field(stream, batch, _COMPRESSION) == 0
+        plain = _field(stream, batch, _COMPRESSION) == 0
+        return plain and stream.find(_OLD_COMPRESSION, message, body) < 0
     except (struct.error, IndexError):
         raise ValueError("the stream ends early") from None
 
@@ -41,6 +46,16 @@ def _metadata(stream: bytes, at: int) -> tuple[int, int]:
     if marker != _CONTINUATION or size <= 0:
         raise ValueError("no encapsulated message")
     return at + 8, at + 8 + size
+
+
+def _check_end(stream: bytes, message: int, body: int) -> None:
+    """Hold what follows the body, which starts at `body`, against the end of a stream."""
+    length = _field(stream, message, _BODY_LENGTH)
+    end = body + (struct.unpack_from("<q", stream, length)[0] if length else 0)
+    if not body <= end <= len(stream):
+        raise ValueError("the stream ends early")
+    if stream[end:] not in (b"", _END):
+        raise ValueError("more than one record batch")
 
 
 def _field(stream: bytes, table: int, index: int) -> int:

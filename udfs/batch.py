@@ -169,11 +169,14 @@ def decode(data: bytes, max_bytes: int = MAX_BATCH_BYTES) -> Batch:
         reader = pa.ipc.open_stream(data)
         schema = reader.schema
         header = _read_header(schema.metadata or {})
+        known = _known_columns(schema)
         if not body_is_plain(data):
             raise Refused(Reason.BAD_COLUMNS, "compressed body; compress the Kafka record instead")
-        columns = _read_columns(schema, reader.read_next_batch())
+        record = reader.read_next_batch()
+        record.validate()  # lengths may lie, and PyArrow would read past the end of the buffers
+        columns: dict[str, Any] = {n: _view(record.column(i), n) for n, i in known.items()}
     except (pa.ArrowException, StopIteration, OSError, ValueError) as error:
-        raise Refused(Reason.NOT_ARROW, f"not an Arrow IPC stream: {str(error)[:200]}") from None
+        raise Refused(Reason.NOT_ARROW, f"not one Arrow record batch: {str(error)[:200]}") from None
     return Batch(**header, **columns)
 
 
@@ -206,22 +209,22 @@ def _read_header(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     return fields
 
 
-def _read_columns(schema: pa.Schema, record: pa.RecordBatch) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
+def _known_columns(schema: pa.Schema) -> dict[str, int]:
+    """Where the columns are that this contract knows."""
+    known: dict[str, int] = {}
     for index, name in enumerate(schema.names):
         expected = _FIELDS.get(name)
         if expected is None:
             continue
-        if schema.types[index] != expected.type:
-            raise Refused(
-                Reason.BAD_COLUMNS, f"{name} is {schema.types[index]}, not {expected.type}"
-            )
-        if name in columns:
+        found = schema.field(index).type
+        if found != expected.type:
+            raise Refused(Reason.BAD_COLUMNS, f"{name} is {found!s:.80}, not {expected.type}")
+        if name in known:
             raise Refused(Reason.BAD_COLUMNS, f"column {name} is there twice")
-        columns[name] = _view(record.column(index), name)
-    if "value" not in columns:
+        known[name] = index
+    if "value" not in known:
         raise Refused(Reason.BAD_COLUMNS, "there is no column value")
-    return columns
+    return known
 
 
 def _view(column: pa.Array, name: str) -> npt.NDArray[np.generic]:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.arrow import body_is_plain
+
 CONTRACT = "hardiot.catalogue.v1"
 
 
@@ -84,10 +86,11 @@ def encode(catalogue: Catalogue) -> bytes:
 def decode(data: bytes) -> Catalogue:
     """Read a catalogue. Raises: ValueError: not a catalogue of this version."""
     try:
-        table = pa.ipc.open_stream(data).read_all()
-        header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        reader = pa.ipc.open_stream(data)
+        header = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
         if header.get("contract") != CONTRACT:
             raise ValueError(f"contract {header.get('contract')!r}; this reader knows {CONTRACT}")
+        table = _read_columns(data, reader)
         texts = {name: tuple(table[name].to_pylist()) for name in ("name", "unit", "kind", "asset")}
         return Catalogue(
             facility=header["facility"],
@@ -98,5 +101,20 @@ def decode(data: bytes) -> Catalogue:
             high=table["high"].to_numpy(),
             period_ms=table["period_ms"].to_numpy(),
         )
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError, StopIteration) as error:
         raise ValueError(f"not a catalogue: {error}") from None
+
+
+def _read_columns(data: bytes, reader: pa.RecordBatchReader) -> pa.RecordBatch:
+    """The columns that this contract knows, held against their types."""
+    for field in _SCHEMA:
+        found = reader.schema.field(field.name).type
+        if found != field.type:
+            raise ValueError(f"{field.name} is {found!s:.80}, not {field.type}")
+    if not body_is_plain(data):
+        raise ValueError("compressed body; compress the Kafka record instead")
+    record = reader.read_next_batch().select(_SCHEMA.names)
+    record.validate(full=True)
+    if any(record[name].null_count for name in _SCHEMA.names):
+        raise ValueError("a column has nulls")
+    return record

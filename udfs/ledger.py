@@ -55,11 +55,11 @@ def decode_word(data: bytes) -> Word:
             facility=str(fields["facility"]),
             gateway=str(fields["gateway"]),
             epoch=_whole(fields["epoch"]),
-            sent_through=int(fields["sent_through"]),
+            sent_through=_whole(fields["sent_through"], least=-1),
             readings=_whole(fields["readings"]),
             lost=tuple(_range(item) for item in fields.get("lost", [])),
             ended=tuple(
-                (_whole(e), None if n is None else int(n)) for e, n in fields.get("ended", [])
+                (_whole(e), None if n is None else _whole(n)) for e, n in fields.get("ended", [])
             ),
             sent_ms=_whole(fields.get("sent_ms", 0)),
         )
@@ -67,8 +67,8 @@ def decode_word(data: bytes) -> Word:
         raise Refused(Reason.BAD_LEDGER, f"not a ledger line: {error!r:.200}") from None
 
 
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
+def _whole(value: object, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**62:
         raise ValueError(f"{value!r:.40} is not a whole number")
     return value
 
@@ -84,12 +84,18 @@ def _range(item: object) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Counted:
-    """What the cloud counted of one gateway, since its first record."""
+    """What the cloud counted of one gateway, since its first record.
+
+    epoch, epoch_readings: the newest epoch that a batch came from, and its readings: what a word,
+    which speaks of one epoch, is held against.
+    """
 
     facility: str
     gateway: str
     batches: int = 0
     readings: int = 0
+    epoch: int = 0
+    epoch_readings: int = 0
     bad_readings: int = 0
     duplicates: int = 0
     late: int = 0
@@ -139,7 +145,7 @@ def compare(word: Word | None, counted: Mapping[str, Any] | None) -> Balance:
         gateway=word.gateway if word else line["gateway"],
         verdict=_verdict(word, line) if word and line else Verdict.UNHEARD,
         sent_readings=word.readings if word else -1,
-        counted_readings=line.get("readings", -1),
+        counted_readings=_of_epoch(line) if line else -1,
         sent_through=word.sent_through if word else -1,
         counted_through=line.get("highest", -1),
         missing=line.get("missing", 0),
@@ -151,13 +157,18 @@ def compare(word: Word | None, counted: Mapping[str, Any] | None) -> Balance:
     )
 
 
+def _of_epoch(line: Mapping[str, Any]) -> int:
+    return int(line.get("epoch_readings", line["readings"]))
+
+
 def _verdict(word: Word, line: Mapping[str, Any]) -> Verdict:
     if line["missing"]:
         return Verdict.MISSING
-    if line["epoch"] < word.epoch or line["contiguous_through"] < word.sent_through:
-        return Verdict.BEHIND
     # a line that is newer than the word holds more than the word speaks of
-    same_point = line["contiguous_through"] == word.sent_through
-    if same_point and line["readings"] != word.readings:
+    through = word.sent_through if line["epoch"] == word.epoch else 0
+    if line["epoch"] < word.epoch or line["contiguous_through"] < through:
+        return Verdict.BEHIND
+    same_point = (line["epoch"], line["contiguous_through"]) == (word.epoch, word.sent_through)
+    if same_point and _of_epoch(line) != word.readings:
         return Verdict.DIFFERENT
     return Verdict.EQUAL

@@ -127,6 +127,7 @@ def decode(data: bytes) -> MinuteRollup:
         if header.get("contract") != CONTRACT:
             raise ValueError(f"contract {header.get('contract')!r}; this reader knows {CONTRACT}")
         record = reader.read_next_batch()
+        record.validate()
         columns: dict[str, Any] = {
             name: record[name].to_numpy() if name in record.schema.names else None
             for name in COLUMNS
@@ -135,5 +136,5 @@ def decode(data: bytes) -> MinuteRollup:
         values: dict[str, Any] = {name: int(header[name]) for name in numbers}
         values |= {name: header[name] for name in ("facility", "gateway", "traceparent")}
         return MinuteRollup(complete=header["complete"] == "true", **values, **columns)
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError, StopIteration) as error:
         raise ValueError(f"not a rollup: {error}") from None

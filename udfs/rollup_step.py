@@ -55,6 +55,10 @@ class RollupStep:
         counted.readings += len(batch)
         counted.bad_readings += 0 if good is None else len(batch) - int(good.sum())
         counted.event_time_ms = max(counted.event_time_ms, batch.time_ms)
+        if batch.epoch > counted.epoch:
+            counted.epoch, counted.epoch_readings = batch.epoch, 0
+        if batch.epoch == counted.epoch:
+            counted.epoch_readings += len(batch)
         return outputs
 
     def on_word(self, word: Word, now_ms: int) -> list[Output]:
@@ -121,13 +125,16 @@ class RollupStep:
         """What the cloud counted so far, for `counted.<facility>`."""
         coverage, counted = self.windows.coverage, self.counted
         through, highest = coverage.contiguous_through(), coverage.highest()
+        epoch = highest.epoch if highest else 0
         line = {"contract": COUNTED} | asdict(counted)
         line |= {
-            "epoch": highest.epoch if highest else 0,
+            "epoch": epoch,
+            "epoch_readings": counted.epoch_readings if epoch == counted.epoch else 0,
             "gaps": [[first, last] for _, first, last in coverage.gaps()[:_MAX_GAPS_SHOWN]],
             "missing": coverage.missing(),
             "declared_lost": coverage.lost_batches,
-            "contiguous_through": through.sequence if through else -1,
+            # what is whole of an older epoch says nothing of this one
+            "contiguous_through": through.sequence if through and through.epoch == epoch else -1,
             "highest": highest.sequence if highest else -1,
             "counted_ms": now_ms,
         }

@@ -77,7 +77,9 @@ def unpack(data: bytes, kind: str) -> tuple[int, dict[str, Any]]:
         return int(head["version"]), fields
     except BadState:
         raise
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, LookupError, ArithmeticError, RecursionError) as error:
+        raise BadState(f"damaged state: {error}") from None
+    except (AttributeError, TypeError, ValueError) as error:  # the head is JSON of another shape
         raise BadState(f"damaged state: {error}") from None
 
 
@@ -86,7 +88,7 @@ def _value(entry: dict[str, Any], data: bytes, start: int) -> Any:
         return entry["value"]
     begin = start + entry["at"]
     end = begin + entry["bytes"]
-    if end > len(data):
+    if not start <= begin <= end <= len(data):
         raise BadState("damaged state: it ends early")
     if entry["type"] == "bytes":
         return data[begin:end]
