@@ -4,7 +4,8 @@
     topics = load_topics()                # (Topic(name="readings.<facility>", ...), ...)
     metrics = load_metrics()              # (Metric(name="flink_jobmanager_...", ...), ...)
 
-The files are in infra/; docs/reference is generated from them, and tests hold them against the code.
+The files are in infra/; docs/reference is generated from them, and tests hold them and the code
+together.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Team = Literal["connectivity", "streaming", "security"]
 
 
 class ContractsError(HardiotError):
-    """Data that cannot be used. `str()` lists every mistake, one a line: file, line, key, reason."""
+    """Data that cannot be used. `str()` lists every mistake: file, line, key, reason."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = tuple(mistakes)
@@ -160,7 +161,7 @@ def load_contracts(folder: Path = CONTRACTS_FOLDER) -> dict[str, Contract]:
 
 
 def load_topics(folder: Path = CONTRACTS_FOLDER) -> tuple[Topic, ...]:
-    """The topics, in the order of the file. Raises: ContractsError: also for an unknown contract."""
+    """The topics, in the order of the file. Raises: ContractsError: also: unknown contract."""
     path = folder / "topics.yaml"
     topics = _read(path, _Topics).topics
     known = load_contracts(folder)

@@ -7,7 +7,6 @@ ensure_topics("localhost:9092", ["plant-07"])       # creates what is missing, s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,7 +29,7 @@ HOUR_MS = 3_600_000
 
 
 class TopicsError(HardiotError):
-    """Topics that could not be created. `str()` says which, what the broker said, and what to do."""
+    """Topics that could not be created. `str()` says which, and what the broker said."""
 
 
 def readings_topic(facility: str) -> str:
@@ -142,7 +141,7 @@ def topic_configs(topic: Topic, replication: int) -> dict[str, str]:
         "max.message.bytes": str(topic.max_message_bytes),
         # by the record's own time, a broker deletes a replay as soon as it arrives
         "message.timestamp.type": "LogAppendTime",
-        # one broker of three may be away without stopping a producer, or losing what it acknowledged
+        # one broker of three may be away without stopping producers, or losing what it acknowledged
         "min.insync.replicas": str(max(1, replication - 1)),
         "retention.ms": str(retention_ms),
         "segment.ms": str(topic.segment_h * HOUR_MS),
