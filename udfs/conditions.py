@@ -125,9 +125,9 @@ class RateOfChange:
         kept_ms, kept = state["kept_ms"][:, readings.at], state["kept"][:, readings.at]
         # rows are newest first, so the number of too young ones is the row that is wanted
         young = (readings.time - kept_ms < self.window_ms).sum(axis=0)
-        row = np.minimum(young, _KEPT_A_WINDOW)[np.newaxis]
-        elapsed_ms = readings.time - np.take_along_axis(kept_ms, row, axis=0)[0]
-        change = readings.value - np.take_along_axis(kept, row, axis=0)[0]
+        place = np.minimum(young, _KEPT_A_WINDOW), np.arange(len(young))
+        elapsed_ms = readings.time - kept_ms[place]
+        change = readings.value - kept[place]
         # a reference that is too young (all are) must not count; neither may a division by zero
         usable = elapsed_ms >= self.window_ms
         rate: Floats = np.where(usable, change * 1000.0 / np.where(usable, elapsed_ms, 1), np.nan)

@@ -14,6 +14,8 @@ from udfs.rulebook import Rule, parse
 
 T0 = 1_700_000_000_000
 
+HOT = "threshold: {above: 80, for_s: 3}"
+
 
 def catalogue(
     kinds: Sequence[str] = ("temperature",),
@@ -79,10 +81,20 @@ def feed(watch: Watch, batches: Iterable[Batch]) -> list[AlertEvent]:
     return [event for each in batches for event in watch.on_batch(each, each.time_ms + 100)]
 
 
+def live(values: Sequence[float], first: int) -> list[Batch]:
+    """Batches of one sensor, one a second from that second on."""
+    return [batch([v], first + i) for i, v in enumerate(values)]
+
+
+def replayed(values: Sequence[float], first: int) -> list[Batch]:
+    """The same in the backlog lane."""
+    return [batch([v], first + i, lane=Lane.BACKLOG) for i, v in enumerate(values)]
+
+
 def run(condition: str, values: Sequence[float], first_s: int = 0) -> list[AlertEvent]:
     """The alerts of one sensor with one reading a second."""
     watch = Watch([rule(condition)], catalogue())
-    return feed(watch, [batch([v], first_s + i) for i, v in enumerate(values)])
+    return feed(watch, live(values, first_s))
 
 
 def seen(events: Iterable[AlertEvent]) -> list[tuple[str, str, float, float]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.udfs.plant import catalogue, rule
+from udfs.rule import KINDS, PLACEHOLDERS
 from udfs.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
 from udfs.wording import hint, render
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "rules").iterdir())
+DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
 SHIPPED = Path(__file__).parents[2] / "flink-conf" / "rules"
 
 
@@ -89,6 +92,16 @@ def test_the_shipped_rules_are_right_and_use_every_condition() -> None:
     used = {name for made in shipped() for name in made.condition.model_fields_set}
     assert used == {"threshold", "rate_of_change", "stuck", "no_data", "ewma"}
     assert {made.severity for made in shipped()} == {"info", "warning", "critical"}
+
+
+def test_every_example_in_the_docs_is_a_rule() -> None:
+    text = DOCS.read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    rules = [made for example in examples for made in parse(example, "docs/rules.md")]
+    used = {name for made in rules for name in made.condition.model_fields_set}
+    assert used == {"threshold", "rate_of_change", "stuck", "no_data", "ewma"}
+    for word in (*KINDS, *(f"{{{name}}}" for name in PLACEHOLDERS)):
+        assert word in text
 
 
 def test_hints_and_texts() -> None:
