@@ -1,4 +1,4 @@
-"""Outages: live and backlog find the same, tell it once, and keep no state for longer than needed."""
+"""Outages: live and backlog find the same, tell it once, and keep no state beyond need."""
 
 from __future__ import annotations
 
