@@ -164,11 +164,13 @@ def _of_epoch(line: Mapping[str, Any]) -> int:
 def _verdict(word: Word, line: Mapping[str, Any]) -> Verdict:
     if line["missing"]:
         return Verdict.MISSING
-    # a line that is newer than the word holds more than the word speaks of
-    through = word.sent_through if line["epoch"] == word.epoch else 0
-    if line["epoch"] < word.epoch or line["contiguous_through"] < through:
+    spoken = (word.epoch, max([word.sent_through, *(last for _, last in word.lost)]))
+    counted = (line["epoch"], line["contiguous_through"])
+    # nothing whole in a newer epoch: how far the one before it went is not known
+    unjoined = line["epoch"] > word.epoch and line["contiguous_through"] < 0
+    if counted < spoken or unjoined:
         return Verdict.BEHIND
-    same_point = (line["epoch"], line["contiguous_through"]) == (word.epoch, word.sent_through)
-    if same_point and _of_epoch(line) != word.readings:
+    # a line that is newer than the word holds more than the word speaks of
+    if counted == spoken and _of_epoch(line) != word.readings:
         return Verdict.DIFFERENT
     return Verdict.EQUAL

@@ -1,11 +1,8 @@
-"""What a simulation has done so far, and what a gateway says of it in the ledger."""
+"""What a simulation has done so far."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-
-LEDGER_CONTRACT = "hardiot.ledger.v1"
 
 
 @dataclass(slots=True)
@@ -68,20 +65,3 @@ class Summary:
     unacknowledged: int
     stopped: bool
     gateways: tuple[GatewaySummary, ...]
-
-
-def ledger_word(
-    facility: str, gateway: str, epoch: int, tally: Tally, lost: list[list[int]], sent_ms: int
-) -> bytes:
-    """A gateway's word: what it sent and declares lost, as JSON. Readings count once."""
-    word = {
-        "contract": LEDGER_CONTRACT,
-        "facility": facility,
-        "gateway": gateway,
-        "epoch": epoch,
-        "sent_through": tally.sent_through,
-        "readings": tally.readings,
-        "lost": lost,
-        "sent_ms": sent_ms,
-    }
-    return json.dumps(word, separators=(",", ":")).encode()

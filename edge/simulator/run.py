@@ -16,11 +16,13 @@ from threading import Event
 from edge.simulator.build import FleetBuilder
 from edge.simulator.errors import SimulatorError
 from edge.simulator.links import Send
-from edge.simulator.progress import GatewaySummary, Progress, Summary, Tally, ledger_word
+from edge.simulator.progress import GatewaySummary, Progress, Summary, Tally
 from edge.simulator.settings import SimulatorSettings
 from edge.simulator.uplink import Discard, KafkaUplink, Uplink
 from udfs import catalogue as catalogues
 from udfs.batch import Lane, encode
+from udfs.ledger import Word, encode_word
+from udfs.records import LEDGER
 
 REPORT_MS = 1000
 PATIENCE_S = 30  # for acknowledgements, of the catalogue before and of the rest after
@@ -176,9 +178,16 @@ class _Simulation:
                 continue
             through = self._last_sequence(tally) if final else tally.sent_through
             facility, name = gateway.catalogue.facility, gateway.catalogue.gateway
-            lost = link.declared(through)
-            word = ledger_word(facility, name, gateway.epoch, tally, lost, now_ms)
-            self._publish(f"ledger.{facility}", name, word)
+            word = Word(
+                facility,
+                name,
+                gateway.epoch,
+                tally.sent_through,
+                tally.readings,  # of a batch sent twice they count once
+                lost=tuple((first, last) for first, last in link.declared(through)),
+                sent_ms=now_ms,
+            )
+            self._publish(f"{LEDGER}.{facility}", name, encode_word(word))
 
     def _last_sequence(self, tally: Tally) -> int:
         """How far the gateway came: after a whole run, losses at its very end are known too."""

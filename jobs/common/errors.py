@@ -36,7 +36,8 @@ class Hint:
 # the first that matches wins: the more special ones stand first
 HINTS = (
     Hint(
-        r"(JavaPackage' object is not callable|ClassNotFoundException: io\.hardiot)",
+        r"(JavaPackage' object is not callable|Could not found the Java class|"
+        r"ClassNotFoundException: io\.hardiot)",
         "the jars are missing or old: run `make setup`, then `hardiot down` and `hardiot up`",
     ),
     Hint(
@@ -75,26 +76,42 @@ HINTS = (
     ),
 )
 
+# where the Flink client says that the job's own program ended
+_ABORT = "org.apache.flink.client.program.ProgramAbortException"
 _TRACE_START = "Traceback (most recent call last):"
-_FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)')
+_FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)(?:, in (\S+))?')
 _ERROR = re.compile(
     r"^\s*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Refused|BadState|Warning)): ?(.*)$"
 )
+# a Python function in thread mode: its error and its frames, innermost first, in Java's form
+_EMBEDDED = re.compile(r"pemja\.core\.PythonException: <class '(?:builtins\.)?([\w.]+)'>: (.*)")
+_EMBEDDED_FRAME = re.compile(r"^\s*at (/\S+)\.([\w<>]+)\(\w+\.py:(\d+)\)")
+_JAVA_CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[a-z]\w*\.)+[A-Z][\w$]*(?::.*)?)$", re.M)
 _OPERATOR = re.compile(r"(?:Source: |task )?'?([A-Z][\w ]+?)'? (?:\(\d+/\d+\)|-> |switched from)")
+_FAILED_TASK = re.compile(r"^.* switched from \w+ to FAILED", re.M)
 _LIBRARY = ("site-packages", "lib/python3", "pemja", "<string>")
 
 
 def explain(text: str) -> str:
     """The error line, where it is, the operator and the next step; at most four lines.
 
+    A job that refuses its settings says so itself, without a trace, and then the client adds that
+    Python ended: only what the job said counts, and all of it.
+
     Args: text: the output of `flink run`, a TaskManager's log or a job's exception history.
     """
+    said, abort, _ = text.partition(_ABORT)
+    if abort and said.strip() and _TRACE_START not in said:
+        return said.strip()
     error, frame = _python_error(text)
+    if not error:
+        error, frame = _embedded_error(text)
     error = error or _java_error(text) or _last_line(text)
     lines = [error]
     if frame:
         lines.append(f"  at {frame}")
-    operator = _OPERATOR.search(text)
+    failed = _FAILED_TASK.search(text)
+    operator = _OPERATOR.search(failed[0] if failed else text)
     if operator:
         lines.append(f"  in operator: {operator.group(1)}")
     advice = next((h.advice for h in HINTS if re.search(h.pattern, text)), None)
@@ -107,11 +124,12 @@ def _python_error(text: str) -> tuple[str, str]:
     """(error line, file:line in our own code) of the last Python traceback in the text."""
     start = text.rfind(_TRACE_START)
     frame = error = ""
-    for line in text[start:].splitlines() if start >= 0 else ():
+    for line in text[start:].splitlines()[1:] if start >= 0 else ():
         found = _FRAME.match(line)
-        if found and (not frame or not any(part in found.group(1) for part in _LIBRARY)):
-            frame = f"{found.group(1)}:{found.group(2)} in {found.group(3)}"
-        if _ERROR.match(line):
+        if found and (not frame or not _in_library(found[1])):
+            frame = f"{found[1]}:{found[2]}" + (f" in {found[3]}" if found[3] else "")
+        # the error's own line is the first that is not indented; in a log all may be
+        if _ERROR.match(line) or line[:1].strip():
             error = line.strip()
             break
     if error.startswith("py4j."):
@@ -119,9 +137,23 @@ def _python_error(text: str) -> tuple[str, str]:
     return error, frame
 
 
+def _embedded_error(text: str) -> tuple[str, str]:
+    """The same of a function that ran inside the TaskManager's own process."""
+    error = _EMBEDDED.search(text)
+    if error is None:
+        return "", ""
+    found = [m for line in text[error.end() :].splitlines() if (m := _EMBEDDED_FRAME.match(line))]
+    at = next((m for m in found if not _in_library(m[1])), found[0] if found else None)
+    return f"{error[1]}: {error[2]}", f"{at[1]}.py:{at[3]} in {at[2]}" if at else ""
+
+
+def _in_library(path: str) -> bool:
+    return any(part in path for part in _LIBRARY)
+
+
 def _java_error(text: str) -> str:
     """The innermost Java cause."""
-    causes = re.findall(r"^(?:Caused by: |: )((?:[a-z]\w*\.)+[A-Z][\w$]*(?::.*)?)$", text, re.M)
+    causes = _JAVA_CAUSE.findall(text)
     return causes[-1].strip() if causes else ""
 
 

@@ -20,12 +20,12 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, PositiveInt, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 
 from jobs.common.errors import SettingsError
@@ -84,7 +84,9 @@ def load(
     origin: dict[str, str] = {}
     for place, found in _sources(model, job, argv, environ, folder):
         values |= found
-        origin |= {key: place.format(key=key, upper=key.upper()) for key in found}
+        origin |= {
+            key: place.format(key=key, upper=key.upper(), flag=_dashed(key)) for key in found
+        }
     try:
         return model(**values)
     except ValidationError as error:
@@ -95,18 +97,29 @@ def _sources(
     model: type[S], job: str, argv: Sequence[str], environ: Mapping[str, str], folder: Path
 ) -> Iterator[Found]:
     """What each source says, the weakest first."""
-    yield _from_file(model, folder / f"{job}.yaml")
+    yield _from_file(folder / f"{job}.yaml")
     yield _from_environment(model, PREFIX, environ)
     yield _from_environment(model, f"{PREFIX}{job.upper()}__", environ)
     yield _from_flags(model, job, argv)
 
 
-def _from_file(model: type[S], path: Path) -> Found:
+def _from_file(path: Path) -> Found:
     try:
-        found = YamlConfigSettingsSource(model, path)()
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise SettingsError(f"{path}: not a list of `key: value` lines: {error}") from None
+        found = yaml.safe_load(path.read_text()) if path.exists() else None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not YAML: {error}") from None
+    found = {} if found is None else found
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise SettingsError(f"{path}: not a list of `key: value` lines")
     return f"{path.parent.name}/{path.name}: {{key}}", found
+
+
+class _Environment(EnvSettingsSource):
+    """The library's source, with maps as flags have them: what is no map is refused as a value."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """The text as YAML reads it, of which JSON is a part."""
+        return _parsed(value)
 
 
 def _from_environment(model: type[S], prefix: str, environ: Mapping[str, str]) -> Found:
@@ -114,7 +127,7 @@ def _from_environment(model: type[S], prefix: str, environ: Mapping[str, str]) -
 
     `HARDIOT__<OTHER JOB>__<KEY>` is left alone: it is for another job.
     """
-    source = EnvSettingsSource(model, env_prefix=prefix)
+    source = _Environment(model, env_prefix=prefix)
     source.env_vars = {name.lower(): text for name, text in environ.items()}
     found = source()
     names = [name[len(prefix) :] for name in environ if name.upper().startswith(prefix)]
@@ -125,13 +138,24 @@ def _from_environment(model: type[S], prefix: str, environ: Mapping[str, str]) -
 
 def _from_flags(model: type[S], job: str, argv: Sequence[str]) -> Found:
     parser = argparse.ArgumentParser(prog=job, allow_abbrev=False, add_help=False)
-    for name in model.model_fields:
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, dest=name, default=argparse.SUPPRESS, type=_parsed)
+    for name in model.model_fields:  # a flag without its value is refused as None, with the rest
+        flags = {f"--{_dashed(name)}", f"--{name}"}
+        parser.add_argument(*flags, dest=name, default=argparse.SUPPRESS, type=_parsed, nargs="?")
     found, unknown = parser.parse_known_args(argv)
-    flags = [item for item in unknown if item.startswith("--")]
-    strange = {item[2:].split("=")[0].replace("-", "_"): None for item in flags}
-    return "flag --{key}", strange | vars(found)
+    return "flag --{flag}", dict.fromkeys(_strange(unknown)) | vars(found)
+
+
+def _strange(unknown: Sequence[str]) -> Iterator[str]:
+    """Names of the flags that nobody knows, without their values, and of stray words."""
+    named = False
+    for item in unknown:
+        if item.startswith("-") or not named:
+            yield item.lstrip("-").split("=")[0] or item
+        named = item.startswith("-") and "=" not in item
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _parsed(text: str) -> Any:
@@ -155,5 +179,5 @@ def _explain(model: type[S], error: ValidationError, origin: Mapping[str, str]) 
 
 
 def _nearest(model: type[S], key: str) -> str:
-    near = difflib.get_close_matches(key, model.model_fields, 1, 0.5)
+    near = difflib.get_close_matches(key.replace("-", "_"), model.model_fields, 1, 0.5)
     return f' (did you mean "{near[0]}"?)' if near else f"; known: {', '.join(model.model_fields)}"

@@ -10,7 +10,6 @@ from jobs.local import paths
 from jobs.local.process import Child, finish
 
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
-_ABORT = "org.apache.flink.client.program.ProgramAbortException"
 _LIMIT_S = 120.0
 
 
@@ -40,16 +39,5 @@ def job_id(job: str, client: Child) -> str:
     text = client.log.read_text(errors="replace")
     match = _JOB_ID.search(text)
     if status != 0 or match is None:
-        raise JobError(f"{job} was not submitted: {cause(text)}\n  full trace: {client.log}")
+        raise JobError(f"{job} was not submitted: {explain(text)}\n  full trace: {client.log}")
     return match[1]
-
-
-def cause(text: str) -> str:
-    """What a client's output says is wrong.
-
-    A job that refuses its settings says so itself, without a trace, and then Java adds that Python
-    ended: only what the job said counts.
-    """
-    said, abort, _ = text.partition(_ABORT)
-    own_words = said.strip() if abort and "Traceback" not in said else ""
-    return own_words or explain(text)

@@ -46,8 +46,13 @@ def test_a_client_that_submits_nothing_is_a_failure(tmp_path: Path) -> None:
         submit.job_id("rollup", client(tmp_path, "nothing happened", 0))
 
 
-def test_a_job_that_refuses_its_settings_has_the_word() -> None:
-    assert submit.cause("flag --windw-s: unknown key\n" + JAVA) == "flag --windw-s: unknown key"
+def test_a_job_that_refuses_its_settings_has_the_word(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        submit.job_id("rollup", client(tmp_path, "flag --windw-s: unknown key\n" + JAVA, 1))
+    assert str(caught.value).splitlines() == [
+        "rollup was not submitted: flag --windw-s: unknown key",
+        f"  full trace: {tmp_path / 'submit.out'}",
+    ]
 
 
 def test_arguments_of_the_client() -> None:

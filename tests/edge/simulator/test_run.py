@@ -136,6 +136,7 @@ def test_the_ledger_is_the_gateways_word(memory):
         "sent_through": 27,
         "readings": readings,
         "lost": [[3, 5], [28, 29]],
+        "ended": [],
         "sent_ms": memory.now_ms(),
     }
     assert [word["sent_through"] for word in words] == [9, 19, 27, 27]
