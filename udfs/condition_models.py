@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from udfs import conditions
 from udfs.conditions import Condition, View
 from udfs.detectors.ewma import Ewma
+from udfs.latch import Ints
 from udfs.readings import GAP_PERIODS
 
 _DAY_S = 86_400.0
@@ -124,14 +125,15 @@ class RateOfChangeModel(Strict):
 
 
 class StuckModel(Strict):
-    """A value that does not move by more than `tolerance` for `for_s`."""
+    """A value that does not move by more than `tolerance` for `for_s` and `for_periods`."""
 
     for_s: SomeSeconds
+    for_periods: Annotated[int, Field(ge=1, le=100_000)] = GAP_PERIODS
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
-        return conditions.Stuck(_ms(self.for_s), self.tolerance)
+        return conditions.Stuck(_at_least(self.for_s, self.for_periods, period_ms), self.tolerance)
 
 
 class NoDataModel(Strict):
@@ -144,8 +146,7 @@ class NoDataModel(Strict):
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
         view = View.GOOD if self.quality == "good" else View.ANY
-        slow_ms = period_ms.astype(np.int64) * GAP_PERIODS
-        return conditions.NoData(np.maximum(_ms(self.for_s), slow_ms), view)
+        return conditions.NoData(_at_least(self.for_s, GAP_PERIODS, period_ms), view)
 
 
 class EwmaModel(Strict):
@@ -181,6 +182,11 @@ class EwmaModel(Strict):
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _at_least(seconds: float, periods: int, period_ms: Periods) -> Ints:
+    """A time in ms for each sensor, never less than so many of its sampling periods."""
+    return np.maximum(_ms(seconds), period_ms.astype(np.int64) * periods)
 
 
 AnyCondition = ThresholdModel | RateOfChangeModel | StuckModel | NoDataModel | EwmaModel

@@ -148,14 +148,15 @@ class RateOfChange:
         kept[0, slot] = readings.value[chosen]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stuck:
     """A value that stays within `tolerance` of the first of its run for `for_ms`.
 
+    for_ms: int64, one a sensor (a slow sensor needs longer than the rule says).
     Readings that the edge flagged as stuck count as evidence; onset is the first of the run.
     """
 
-    for_ms: int
+    for_ms: Ints
     tolerance: float = 0.0
     view: View = View.SIGNAL
     unit: str = "{}"
@@ -175,7 +176,7 @@ class Stuck:
         begins = ~same | (run_ms[at] == NEVER)
         run[at] = np.where(same, run[at], readings.value)
         run_ms[at] = np.where(begins, readings.time, run_ms[at])
-        hot = same & (readings.time - run_ms[at] >= self.for_ms)
+        hot = same & (readings.time - run_ms[at] >= self.for_ms[at])
         if latch.quiet(state, hot):
             return []
         return latch.step(state, readings, hot, ~same, self.tolerance, onset=run_ms[at])

@@ -128,6 +128,14 @@ def test_stuck_with_tolerance_is_measured_from_the_first_of_the_run() -> None:
     assert len(run("stuck: {for_s: 3, tolerance: 0.35}", creeping)) > 0
 
 
+@pytest.mark.parametrize(("periods", "fired_s"), [(3, 180), (5, 300)])
+def test_stuck_needs_several_periods_of_a_slow_sensor(periods: int, fired_s: int) -> None:
+    condition = f"stuck: {{for_s: 30, for_periods: {periods}}}"
+    watch = Watch([rule(condition)], catalogue(["level"], 60_000))
+    events = feed(watch, [batch([5], 60 * i, sequence=i) for i in range(8)])
+    assert seen(events) == [("s0", "firing", 0, fired_s)]
+
+
 def test_readings_that_the_edge_flagged_as_stuck_are_evidence_of_it() -> None:
     def stuck(quality: int) -> list[Any]:
         watch = Watch([rule("stuck: {for_s: 4}")], catalogue())
