@@ -38,6 +38,11 @@ class DetectStep:
         self.newest_ms = 0
         self.tally: Counter[str] = Counter()
 
+    @property
+    def changed(self) -> bool:
+        """Whether the rules are others than those of the snapshot."""
+        return self.watch is not None and self.watch.changed
+
     def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
         """Judge a batch that was not there before."""
         verdict = self.coverage.admit(batch.epoch, batch.sequence, batch.time_ms, now_ms)

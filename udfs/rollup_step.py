@@ -34,6 +34,11 @@ class RollupStep:
         self.next_line_ms = 0
         self.tally: Counter[str] = Counter()
 
+    @property
+    def changed(self) -> bool:
+        """Never: a sum is a sum."""
+        return False
+
     def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
         """Fold the batch; publish the minutes that it completes."""
         counted = self.counted

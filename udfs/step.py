@@ -22,6 +22,12 @@ class Step(Protocol):
     tally: Counter[str]
     """Counts for metrics since the engine last cleared it: duplicates, late, ..."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether what was restored is judged otherwise now (other rules), so that a replay of the
+        calls since the snapshot has something new to say.
+        """
+
     def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
         """Take in a batch that the gate let through; `record` is what it came in."""
 

@@ -72,7 +72,7 @@ def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
 
 
 def _simulator(stack: Stack, scenario: Path, seconds: int) -> Child:
-    command = [sys.executable, "-m", "hmain", "simulate", "--output", "json"]
+    command = [sys.executable, "-m", "jobs.cli.main", "simulate", "--output", "json"]
     command += ["--bootstrap", stack.bootstrap, "--scenario", str(scenario)]
     return stack.spawn("simulator", [*command, "--seconds", str(seconds)])
 

@@ -7,6 +7,7 @@ See docs/architecture.md, "State: a snapshot and a journal".
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ from udfs.step import Step
 
 MIN_JOURNAL_BYTES = 64 * 1024
 MAX_JOURNAL_ENTRIES = 256
+# after a restart Kafka holds what came meanwhile: it is read before anyone is called silent
+SETTLE_MS = 10_000
 
 _ENTRY = struct.Struct("<BBqqiH")  # layout version, kind, now_ms, offset, partition, topic length
 _LAYOUT = 1
@@ -40,6 +43,7 @@ class Running:
     journal_bytes: int = 0
     journal_entries: int = 0
     timer_ms: int = 0
+    unsaid: list[Output] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._gate = Gate(self._catalogues)
         self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
         self._running: dict[str, Running] = {}
+        self._opened_ms = time.time_ns() // 1_000_000
 
     def close(self) -> None:
         """Close what `open` opened."""
@@ -96,6 +101,11 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         running = self._step_of(_key(ctx))
         running.timer_ms = 0
         now_ms = max(timestamp, ctx.timer_service().current_processing_time())
+        settled_ms = self._opened_ms + SETTLE_MS
+        if timestamp < self._opened_ms and now_ms < settled_ms:
+            running.timer_ms = settled_ms
+            ctx.timer_service().register_processing_time_timer(settled_ms)
+            return
         outputs = running.step.on_timer(now_ms)
         if outputs:  # a timer that says nothing changed nothing
             self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
@@ -108,8 +118,9 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         if wake_ms is not None and (not running.timer_ms or wake_ms < running.timer_ms):
             running.timer_ms = wake_ms
             ctx.timer_service().register_processing_time_timer(wake_ms)
-        for topic, key, data, headers in outputs:
+        for topic, key, data, headers in [*running.unsaid, *outputs]:
             yield Row(topic, key, data, headers)
+        running.unsaid.clear()
 
     def _remember(self, running: Running, entry: bytes) -> None:
         """Journal what happened, or replace a journal that outgrew the snapshot by a new one."""
@@ -140,7 +151,9 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         else:
             running = Running(self._plan.restore(snapshot, self._catalogues), len(snapshot))
         for entry in self._journal.get():
-            _replay(running.step, key, entry)
+            outputs = _replay(running.step, key, entry)
+            if running.step.changed:
+                running.unsaid += outputs
             running.journal_bytes += len(entry)
             running.journal_entries += 1
         running.step.tally.clear()
@@ -170,17 +183,18 @@ def _entry(kind: int, now_ms: int, record: Record, admitted: Batch | Word | Refu
     return head + topic + data
 
 
-def _replay(step: Step, key: str, entry: bytes) -> None:
-    """Run an entry through the step again; its outputs are in the same checkpoint as the entry."""
+def _replay(step: Step, key: str, entry: bytes) -> list[Output]:
+    """Run an entry through the step again. What it says was said: it is in the same checkpoint as
+    the entry; unless the step changed since, as a rule does.
+    """
     _, kind, now_ms, offset, partition, length = _ENTRY.unpack_from(entry)
     start = _ENTRY.size + length
     topic, data = entry[_ENTRY.size : start].decode(), entry[start:]
     record = Record(key, topic, partition, offset, data)
     if kind == _BATCH:
-        step.on_batch(decode(data), record, now_ms)
-    elif kind == _WORD:
-        step.on_word(decode_word(data), now_ms)
-    elif kind == _REFUSAL:
-        step.on_refusal(Refusal(record, Reason(data.decode()), ""), now_ms)
-    else:
-        step.on_timer(now_ms)
+        return step.on_batch(decode(data), record, now_ms)
+    if kind == _WORD:
+        return step.on_word(decode_word(data), now_ms)
+    if kind == _REFUSAL:
+        return step.on_refusal(Refusal(record, Reason(data.decode()), ""), now_ms)
+    return step.on_timer(now_ms)

@@ -80,7 +80,9 @@ def complete_minutes(
         if not stamps:
             continue
         from_start = run[0][1] == 0
-        for minute in range(min(stamps) // MINUTE_MS, max(stamps) // MINUTE_MS + 1):
+        # what began with losses has minutes before its first batch, whole for want of anything else
+        earliest = min(stamps) // MINUTE_MS - (60 if from_start else 0)
+        for minute in range(earliest, max(stamps) // MINUTE_MS + 1):
             start = minute * MINUTE_MS
             if stamps[-1] >= start + MINUTE_MS and (from_start or stamps[0] <= start - margin_ms):
                 whole.add(start)
