@@ -101,7 +101,7 @@ def decode(data: bytes) -> Catalogue:
             high=table["high"].to_numpy(),
             period_ms=table["period_ms"].to_numpy(),
         )
-    except (pa.ArrowException, KeyError, OSError, StopIteration) as error:
+    except (pa.ArrowException, ValueError, KeyError, OSError, StopIteration) as error:
         raise ValueError(f"not a catalogue: {error}") from None
 
 

@@ -206,7 +206,7 @@ def test_two_gateways_of_a_facility_share_its_topic(memory):
 def test_the_demo_runs(memory):
     settings = read_settings(SCENARIOS / "demo.yaml")
     summary = simulate(settings, lambda _: None, None, memory, memory.now_ms)
-    assert summary.batches == 3 * 60 - 3
+    assert summary.batches == 20 * 60 - 3
     assert not np.isnan(decode(memory.topic("readings.plant-0001")[0]).value).any()
 
 
