@@ -73,6 +73,10 @@ class DetectStep:
         """Event time of the newest batch, 0 before the first."""
         return self.newest_ms
 
+    def gauges(self) -> dict[str, int]:
+        """None: rollup_readings tells of holes."""
+        return {}
+
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
         fields = {

@@ -103,6 +103,11 @@ class RollupStep:
         """Event time of the newest batch, 0 before the first."""
         return self.counted.event_time_ms
 
+    def gauges(self) -> dict[str, int]:
+        """Minutes that are open, and batches in holes that nobody declared lost."""
+        missing = self.windows.coverage.missing()
+        return {"open_minutes": len(self.windows.minutes), "missing_batches": missing}
+
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
         counted = {f"counted.{name}": value for name, value in asdict(self.counted).items()}

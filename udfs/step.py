@@ -46,5 +46,8 @@ class Step(Protocol):
     def event_time_ms(self) -> int:
         """Event time of the newest batch, 0 before the first."""
 
+    def gauges(self) -> dict[str, int]:
+        """Levels for metrics, such as open minutes; an engine adds them up over its gateways."""
+
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""

@@ -9,8 +9,9 @@ import typer
 from jobs import detect_anomalies, rollup_readings
 from jobs.cli.output import fail, log
 from jobs.common import reference
+from jobs.common.settings import JobSettings
 
-SETTINGS = {
+SETTINGS: dict[str, type[JobSettings]] = {
     "rollup_readings": rollup_readings.Settings,
     "detect_anomalies": detect_anomalies.Settings,
 }

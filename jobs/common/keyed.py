@@ -19,7 +19,7 @@ from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.metrics import OperatorMetrics
 from udfs.admission import Catalogues, Gate, Refusal
-from udfs.batch import Batch, Reason, decode
+from udfs.batch import Batch, Lane, Reason, decode
 from udfs.ledger import Word, decode_word
 from udfs.records import Output, Record
 from udfs.step import Step
@@ -92,7 +92,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._metrics.received()
         kind, outputs = _apply(running.step, admitted, record, now_ms)
         self._remember(running, _entry(kind, now_ms, record, admitted))
-        if isinstance(admitted, Batch):
+        if isinstance(admitted, Batch) and admitted.lane == Lane.LIVE:
             self._metrics.lag(now_ms, admitted.time_ms)
         yield from self._finish(running, outputs, ctx)
 
@@ -107,6 +107,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
             ctx.timer_service().register_processing_time_timer(settled_ms)
             return
         outputs = running.step.on_timer(now_ms)
+        self._metrics.levels(_key(ctx), running.step.gauges())
         if outputs:  # a timer that says nothing changed nothing
             self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
         yield from self._finish(running, outputs, ctx)

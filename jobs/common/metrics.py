@@ -1,20 +1,21 @@
 """The metrics that every step of every job has, under the same names.
 
 received, emitted, duplicates, late, dead_lettered{reason}: counters. event_time_lag_ms: the
-largest of the last second, between a live reading's time and its arrival here.
+largest of the last second, between a live reading's time and its arrival here. What a step's own
+`gauges` name (open_minutes, missing_batches): the sum over its gateways, some seconds old.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pyflink.metrics import MetricGroup
+from pyflink.metrics import Distribution, MetricGroup
 
 from udfs.batch import Reason
 from udfs.records import DEAD_LETTERS, Output
 
-_TALLIED = ("duplicates", "late", "missing", "raised", "resolved")
+_TALLIED = ("duplicates", "late", "raised", "resolved")
 _LAG_EVERY_MS = 1000
 
 
@@ -32,6 +33,10 @@ class OperatorMetrics:
         # set from here; a gauge would call Python from the reporter's thread
         self._lag = group.distribution("event_time_lag_ms")
         self._worst_ms = self._next_ms = 0
+        self._group = group
+        self._gauges: dict[str, Distribution] = {}
+        self._levels: dict[str, dict[str, int]] = {}
+        self._sums: Counter[str] = Counter()
 
     def received(self) -> None:
         """One record came."""
@@ -46,6 +51,16 @@ class OperatorMetrics:
             for output in outputs:
                 if output.topic == DEAD_LETTERS:
                     self._refused[output.headers["reason"]].inc()
+
+    def levels(self, key: str, levels: Mapping[str, int]) -> None:
+        """The gauges of one gateway's step, as they are now."""
+        before = self._levels.get(key, {})
+        self._levels[key] = dict(levels)
+        for name, level in levels.items():
+            if name not in self._gauges:
+                self._gauges[name] = self._group.distribution(name)
+            self._sums[name] += level - before.get(name, 0)
+            self._gauges[name].update(self._sums[name])
 
     def lag(self, now_ms: int, event_ms: int) -> None:
         """A live batch's age on arrival."""

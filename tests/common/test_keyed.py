@@ -232,3 +232,6 @@ def test_metrics_tell_what_happened() -> None:
     assert parts["received"].total == 3 and parts["duplicates"].total == 1
     assert parts["emitted"].total == 1
     assert parts["reason=not_arrow"].parts["dead_lettered"].total == 1
+    engine.record("readings", encode(Batch("plant-0001", "gw-1", 1, 3, START_MS, np.zeros(3))))
+    engine.advance(START_MS + 20_000)
+    assert parts["missing_batches"].total == 2 and parts["open_minutes"].total == 1
