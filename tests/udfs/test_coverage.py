@@ -6,8 +6,8 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.udfs.model import MINUTE_MS, complete_minutes
 
+from tests.udfs.model import MINUTE_MS, complete_minutes
 from udfs.batch import MAX_OFFSET_MS
 from udfs.coverage import Coverage, Position, Verdict
 from udfs.state import pack, unpack

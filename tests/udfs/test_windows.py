@@ -8,8 +8,8 @@ import random
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.udfs.model import MINUTE_MS, expected_minutes, rows_of
 
+from tests.udfs.model import MINUTE_MS, expected_minutes, rows_of
 from udfs.batch import Batch
 from udfs.coverage import Verdict
 from udfs.rollup import FINAL, PROVISIONAL, MinuteRollup
@@ -37,7 +37,8 @@ def batch_at(sequence: int, sensors: int = 3, seed: int = 0, start_ms: int = STA
         quality = None if quality is None else quality[keep]
         offset = None if offset is None else offset[keep]
     time_ms = start_ms + sequence * TICK_MS
-    return Batch("f", "g", 1, sequence, time_ms, value, sensor, offset, quality, traceparent=f"t{sequence}")
+    columns = (value, sensor, offset, quality)
+    return Batch("f", "g", 1, sequence, time_ms, *columns, traceparent=f"t{sequence}")
 
 
 def restart(windows: Windows) -> Windows:

@@ -92,7 +92,7 @@ def _wait(stack: Stack, batches: float, what: str) -> Point:
         point = _point(stack)
         if point.batches >= batches:
             return point
-        time.sleep(0.2)
+        time.sleep(3)  # a scrape costs the TaskManager a tenth of a second of CPU
     raise HardiotError(f"only {point.batches:,.0f} batches in {LIMIT_S} s; see {stack.log_folder}")
 
 
