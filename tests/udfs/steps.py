@@ -1,0 +1,66 @@
+"""Steps as an engine runs them: calls, interruptions, and what must not depend on them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from udfs.admission import Refusal
+from udfs.batch import Batch, Reason, encode
+from udfs.ledger import Word
+from udfs.records import Output, Record
+from udfs.step import Step
+
+Call = tuple[int, Any]  # wall clock, and a batch, a word, a refusal or (a timer) None
+
+
+def record_of(batch: Batch) -> Record:
+    """The Kafka record of a batch."""
+    family = "backlog" if batch.lane == "backlog" else "readings"
+    topic = f"{family}.{batch.facility}"
+    return Record(f"{batch.facility}/{batch.gateway}", topic, 0, batch.sequence, encode(batch))
+
+
+def refusal_of(data: bytes = b"junk") -> Refusal:
+    record = Record("plant-1/gw-1", "readings.plant-1", 2, 9, data)
+    return Refusal(record, Reason.NOT_ARROW, "junk")
+
+
+def call(step: Step, now_ms: int, what: Any) -> list[Output]:
+    """One call of an engine."""
+    if isinstance(what, Batch):
+        return step.on_batch(what, record_of(what), now_ms)
+    if isinstance(what, Word):
+        return step.on_word(what, now_ms)
+    if isinstance(what, Refusal):
+        return step.on_refusal(what, now_ms)
+    return step.on_timer(now_ms)
+
+
+def run(
+    step: Step, calls: Iterable[Call], restore: Callable[[bytes], Step], at: Iterable[int] = ()
+) -> tuple[list[list[Output]], bytes]:
+    """Outputs of each call and the last snapshot, going through the snapshot before some calls."""
+    outputs, at = [], set(at)
+    for number, (now_ms, what) in enumerate(calls):
+        if number in at:
+            step = restore(step.snapshot())
+        outputs.append(call(step, now_ms, what))
+    return outputs, step.snapshot()
+
+
+def assert_deterministic(
+    new: Callable[[], Step], restore: Callable[[bytes], Step], calls: list[Call], rnd: random.Random
+) -> None:
+    """The contract of udfs/step.py, and of the journal in jobs/common/keyed.py.
+
+    Interruptions change nothing; a timer that says nothing changes nothing, as none is journaled.
+    """
+    outputs, last = run(new(), calls, restore)
+    interruptions = rnd.sample(range(len(calls)), min(4, len(calls)))
+    assert run(new(), calls, restore, interruptions) == (outputs, last)
+    assert run(new(), calls, restore, range(len(calls))) == (outputs, last)
+    told = [each for each, said in zip(calls, outputs, strict=True) if said or each[1] is not None]
+    assert run(new(), told, restore)[1] == last
+    assert restore(last).snapshot() == last
