@@ -54,7 +54,7 @@ HINTS = (
     ),
     Hint(
         r"(UnknownTopicOrPartition|TopicExistsException|No topic .* match)",
-        "the topics are not there: create them with `hardiot up` or `hardiot topics`",
+        "the topics are not there: `hardiot simulate` creates those of its facilities",
     ),
     Hint(
         r"(Connection refused|Could not connect|BrokerNotAvailable|bootstrap\.servers|"
@@ -101,8 +101,10 @@ def explain(text: str) -> str:
     Args: text: the output of `flink run`, a TaskManager's log or a job's exception history.
     """
     said, abort, _ = text.partition(_ABORT)
-    if abort and said.strip() and _TRACE_START not in said:
-        return said.strip()
+    if abort and said.strip():
+        text = said
+        if _TRACE_START not in said:
+            return said.strip()
     error, frame = _python_error(text)
     if not error:
         error, frame = _embedded_error(text)
