@@ -76,9 +76,16 @@ def ledger(
 
 
 def _row(item: Balance) -> dict[str, Any]:
-    row = asdict(item)
-    gaps = ", ".join(f"{first}-{last}" for first, last in row.pop("gaps"))
-    return row | {"verdict": str(item.verdict), "gaps": gaps}
+    """What fits on a line of a terminal; --output json has the rest."""
+    return {
+        "gateway": f"{item.facility}/{item.gateway}",
+        "verdict": str(item.verdict),
+        "sent": item.sent_readings,
+        "counted": item.counted_readings,
+        "missing": item.missing,
+        "lost": item.declared_lost,
+        "gaps": ", ".join(f"{first}-{last}" for first, last in item.gaps),
+    }
 
 
 def _named(wrong: list[Balance]) -> str:

@@ -41,10 +41,10 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        log.print(str(error), style="red", markup=False)
+        log.print(str(error), style="red")
         sys.exit(2)
     except HardiotError as error:
-        log.print(str(error), style="red", markup=False)
+        log.print(str(error), style="red")
         sys.exit(1)
 
 

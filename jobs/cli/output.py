@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-log = Console(stderr=True, highlight=False)
+# texts hold brackets of their own ("flow [m3/h]"), and lines are for grep, too
+log = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 class Format(StrEnum):
@@ -36,11 +37,11 @@ def show_rows(rows: Sequence[Row], output: Format, title: str = "") -> None:
         return
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in rows[0] if rows else ():
-        right = isinstance(rows[0][name], int | float)
+        right = isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell(value) for value in row.values()))
-    Console().print(table if rows else f"{title or 'nothing'}: none")
+    Console(markup=False).print(table if rows else f"{title or 'nothing'}: none")
 
 
 def show_item(item: Row, output: Format, title: str = "") -> None:
@@ -51,7 +52,7 @@ def show_item(item: Row, output: Format, title: str = "") -> None:
     table = Table("what", "value", title=title or None, title_justify="left", show_header=False)
     for name, value in item.items():
         table.add_row(name, cell(value))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def show_json(value: Any, indent: int | None = 2) -> None:
@@ -71,5 +72,5 @@ def cell(value: Any) -> str:
 
 def fail(message: str, code: int = 1) -> typer.Exit:
     """Say what went wrong on stderr. Returns: the exit to raise (1 failed, 2 wrong usage)."""
-    log.print(message, style="red", markup=False)
+    log.print(message, style="red")
     return typer.Exit(code)

@@ -41,14 +41,14 @@ def watch(
     Example: hardiot watch alerts --from-start
     """
     topics, families, read = _READERS[stream]
-    console = Console()
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     with Tail(find_bootstrap(bootstrap), topics, families, from_start) as tail:
         for message in tail.follow(seconds):
             row = read(message)
             if output is Format.JSON:
                 show_json(row, indent=None)
             else:
-                console.print(line(stream, row), markup=False, highlight=False)
+                console.print(line(stream, row))
 
 
 def read_alert(message: Message) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""What the demo counts of what it reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from jobs.cli.demo_state import SHOWN_ALERTS, ProgressFile, Seen
+from jobs.common.tail import Message
+from tests.cli.messages import READ_S, alert, counted, dead_letter, word
+from tests.udfs.test_rollup import ROLLUP
+from udfs import rollup
+from udfs.ledger import Verdict
+
+
+def seen(*messages: Message) -> Seen:
+    found = Seen()
+    for message in messages:
+        found.take(message)
+    return found
+
+
+def rolled(**changes: object) -> Message:
+    return Message("rollups", "k", rollup.encode(replace(ROLLUP, **changes)), {}, READ_S)
+
+
+def test_alerts_are_counted_once_an_id_and_status() -> None:
+    found = seen(alert(1), alert(1), alert(2), alert(1, "resolved"), alert(1, "resolved"))
+    assert found.alerts == {"bearing-hot": 2} and found.resolved == 1
+    assert [item["id"] for item in found.newest] == ["id-2", "id-1"]
+    assert found.latencies_ms == [500.0, 500.0]
+
+
+def test_alerts_by_rule_and_those_from_the_backlog() -> None:
+    found = seen(alert(1), alert(2, rule="silent"), alert(3, late=True))
+    assert found.alerts == {"bearing-hot": 2, "silent": 1}
+    assert len(found.latencies_ms) == 2  # a late one tells nothing of the way
+
+
+def test_the_newest_alerts_are_shown() -> None:
+    found = seen(*(alert(n) for n in range(25)))
+    assert [item["id"] for item in found.newest] == [f"id-{n}" for n in range(24, 14, -1)]
+    assert SHOWN_ALERTS == 10
+
+
+def test_when_the_first_alert_was_read() -> None:
+    assert Seen().first_alert_s is None
+    assert seen(alert(1, "resolved")).first_alert_s is None
+    assert seen(alert(1), alert(2)._replace(read_s=READ_S + 9)).first_alert_s == READ_S
+
+
+def test_final_rollups_are_counted_apart_from_provisional_ones() -> None:
+    found = seen(rolled(revision=0), rolled(), rolled(complete=True, missing=0))
+    assert (found.provisional, found.rollups, found.incomplete) == (1, 2, 1)
+    assert found.rolled_readings == 232
+
+
+def test_dead_letters_by_reason() -> None:
+    found = seen(dead_letter(), dead_letter("late"), dead_letter("late"))
+    assert found.dead_letters == {"not_arrow": 1, "late": 2}
+    assert seen(dead_letter()._replace(headers={})).dead_letters == {"?": 1}
+
+
+def test_the_ledger_is_part_of_it() -> None:
+    (balance,) = seen(word(), counted()).balances()
+    assert balance.verdict is Verdict.EQUAL
+
+
+def test_percentiles() -> None:
+    found = Seen(latencies_ms=[float(n) for n in range(100, 0, -1)])
+    assert (found.percentile_ms(0.5), found.percentile_ms(0.99)) == (51.0, 100.0)
+    assert (found.percentile_ms(0.0), found.percentile_ms(1.0)) == (1.0, 100.0)
+    assert Seen().percentile_ms(0.5) is None
+
+
+def test_the_simulators_progress_is_read_as_it_grows(tmp_path: Path) -> None:
+    log = tmp_path / "simulator.out"
+    progress = ProgressFile(log)
+    assert progress.read() == []
+    log.write_text('starting\n{"readings": 1}\n{"rea')
+    assert progress.read() == [{"readings": 1}]
+    with log.open("a") as file:
+        file.write('dings": 2}\n\n{"readings": 3}\n')
+    assert progress.read() == [{"readings": 2}, {"readings": 3}]
+    assert progress.read() == []
+
+
+def test_other_lines_in_the_log_are_no_progress(tmp_path: Path) -> None:
+    log = tmp_path / "simulator.out"
+    log.write_text('%3|1700000000|FAIL|rdkafka\n  trace\n{"readings": 4}\n')
+    assert ProgressFile(log).read() == [{"readings": 4}]
