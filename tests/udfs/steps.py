@@ -59,8 +59,14 @@ def assert_deterministic(
     """
     outputs, last = run(new(), calls, restore)
     interruptions = rnd.sample(range(len(calls)), min(4, len(calls)))
+    straight, again = new(), new()
+    for now_ms, what in calls:
+        again = restore(again.snapshot())
+        assert call(straight, now_ms, what) == call(again, now_ms, what)
+        assert straight.event_time_ms() == again.event_time_ms()
+        assert straight.wake_at() == again.wake_at()
+    assert straight.snapshot() == again.snapshot() == last
     assert run(new(), calls, restore, interruptions) == (outputs, last)
-    assert run(new(), calls, restore, range(len(calls))) == (outputs, last)
     told = [each for each, said in zip(calls, outputs, strict=True) if said or each[1] is not None]
     assert run(new(), told, restore)[1] == last
     assert restore(last).snapshot() == last
