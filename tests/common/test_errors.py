@@ -163,9 +163,7 @@ def test_errors_of_any_name(last: str) -> None:
 
 
 def test_a_program_that_python_cannot_read() -> None:
-    text = (
-        f'{TRACE}  File "/srv/a.py", line 3\n    def (:\n        ^\nSyntaxError: invalid\n'
-    )
+    text = f'{TRACE}  File "/srv/a.py", line 3\n    def (:\n        ^\nSyntaxError: invalid\n'
     assert explain(text).splitlines() == ["SyntaxError: invalid", "  at /srv/a.py:3"]
 
 

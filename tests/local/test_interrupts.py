@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from jobs.local.interrupts import ends_by_interrupt, uninterrupted
+
+
+@pytest.fixture(autouse=True)
+def _pythons_own_handlers() -> Iterator[None]:
+    """Other tests run commands, and PyFlink, which leave handlers of their own behind."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
