@@ -13,8 +13,9 @@ from jobs.local.interrupts import ends_by_interrupt, uninterrupted
 
 @pytest.fixture(autouse=True)
 def _pythons_own_handlers() -> Iterator[None]:
-    """Other tests run commands, and PyFlink, which leave handlers of their own behind."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    """Other tests run commands that leave handlers behind, and a shared stack has its own."""
+    usual = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    usual[signal.SIGINT] = signal.default_int_handler
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
     for number, handler in before.items():
