@@ -108,16 +108,10 @@ class Batch:
 
     def good(self) -> Bools | None:
         """Which readings may enter a sum, shape (n,); None when all may, the usual case."""
-        # one pass instead of isfinite: the sum of finite values is finite or overflows, and an
-        # overflow only costs the exact test
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = np.isfinite(self.value.sum())
-        if self.quality is None:
-            return None if finite else np.isfinite(self.value)
-        usable: Bools = (self.quality == Quality.GOOD) | (self.quality == Quality.CLOCK_REPAIRED)
-        if not finite:
-            usable &= np.isfinite(self.value)
-        return None if usable.all() else usable
+        finite: Bools = np.isfinite(self.value)
+        if self.quality is not None:
+            finite &= (self.quality == Quality.GOOD) | (self.quality == Quality.CLOCK_REPAIRED)
+        return None if finite.all() else finite
 
     def slots(self) -> npt.NDArray[np.uint32]:
         """The slot of each reading, shape (n,)."""

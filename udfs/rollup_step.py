@@ -55,10 +55,9 @@ class RollupStep:
             outputs.append(_late(record, added.late_readings, now_ms))
         if added.verdict is Verdict.LATE:
             return outputs
-        good = batch.good()
         counted.batches += 1
         counted.readings += len(batch)
-        counted.bad_readings += 0 if good is None else len(batch) - int(good.sum())
+        counted.bad_readings += added.bad_readings
         counted.event_time_ms = max(counted.event_time_ms, batch.time_ms)
         if batch.epoch > counted.epoch:
             counted.epoch, counted.epoch_readings = batch.epoch, 0

@@ -33,7 +33,7 @@ def pack(kind: str, version: int, fields: Mapping[str, Any]) -> bytes:
     Raises: TypeError: a field of another type.
     """
     head: dict[str, Any] = {"kind": kind, "version": version, "fields": {}}
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     at = 0
     for name, value in fields.items():
         entry, data = _entry(name, value)
@@ -48,11 +48,12 @@ def pack(kind: str, version: int, fields: Mapping[str, Any]) -> bytes:
     return b"".join([_PREFIX.pack(_MAGIC, len(text)), text, *parts])
 
 
-def _entry(name: str, value: Any) -> tuple[dict[str, Any], bytes | None]:
+def _entry(name: str, value: Any) -> tuple[dict[str, Any], bytes | memoryview | None]:
     if isinstance(value, np.ndarray):
         if value.dtype.str not in _DTYPES:
             raise TypeError(f"{name}: dtype {value.dtype} cannot be kept as state")
-        return {"type": value.dtype.str, "shape": list(value.shape)}, value.tobytes()
+        entry = {"type": value.dtype.str, "shape": list(value.shape)}
+        return entry, np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
     if isinstance(value, bytes):
         return {"type": "bytes"}, value
     if value is None or isinstance(value, bool | int | float | str):

@@ -25,11 +25,12 @@ _MAX_LOST_MINUTES = 2_000  # the longest patience is 26 hours
 
 @dataclass(slots=True)
 class Added:
-    """What a batch brought: its verdict, the minutes it closed, the readings that came too late."""
+    """What a batch brought: its verdict, the minutes it closed, readings too late and bad."""
 
     verdict: Verdict
     closed: list[MinuteRollup] = field(default_factory=list)
     late_readings: int = 0
+    bad_readings: int = 0
 
 
 class ClosedMinutes:
@@ -79,6 +80,8 @@ class Windows:
             added.late_readings = len(batch) if verdict is Verdict.LATE else 0
             return added
         for start_ms, part in split(batch):
+            if part.good is not None:
+                added.bad_readings += len(part.good) - int(np.count_nonzero(part.good))
             if self.closed.holds(start_ms):
                 added.late_readings += len(part.value)
                 continue

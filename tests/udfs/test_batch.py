@@ -245,5 +245,5 @@ def test_which_readings_may_enter_a_sum() -> None:
     assert good([1.0] * 6, [0, 1, 2, 3, 4, 250]) == [True, False, False, False, True, False]
     assert good([np.nan, 1.0, 2.0], [0, 0, 2]) == [False, True, False]
     # the sum overflows although every value is finite
-    assert good([1.7e308, 1.7e308], None) == [True, True]
+    assert good([1.7e308, 1.7e308], None) is None
     assert good([], None) is None
