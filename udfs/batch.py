@@ -24,7 +24,6 @@ import pyarrow as pa
 from udfs.arrow import body_is_plain
 
 CONTRACT = "hardiot.readings.v1"
-CONTRACT_FAMILY = "hardiot.readings."
 
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 MAX_FUTURE_MS = 5 * 60 * 1000

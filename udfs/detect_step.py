@@ -46,6 +46,7 @@ class DetectStep:
     def on_batch(self, batch: Batch, record: Record, now_ms: int) -> list[Output]:
         """Judge a batch that was not there before."""
         verdict = self.coverage.admit(batch.epoch, batch.sequence, batch.time_ms, now_ms)
+        self.coverage.settled.clear()  # minutes are the rollup's business
         if verdict is Verdict.DUPLICATE:
             self.tally["duplicates"] += 1
             return []

@@ -13,12 +13,13 @@ from rich.live import Live
 
 from edge.simulator.fleet import facility_name
 from jobs.cli.demo_state import ProgressFile, Seen
-from jobs.cli.demo_view import screen
+from jobs.cli.demo_view import save_picture, screen
 from jobs.cli.output import Format, OutputOption, log, show_item
 from jobs.cli.simulate import settings_of
 from jobs.common.errors import HardiotError
 from jobs.common.tail import Tail
 from jobs.common.topics import ensure_topics
+from jobs.local import process
 from jobs.local.interrupts import ends_by_interrupt
 from jobs.local.paths import ROOT, RUNS
 from jobs.local.process import Child
@@ -35,6 +36,9 @@ def demo(
     seconds: Annotated[int, typer.Option(min=5, help="How long readings are sent.")] = 60,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
     scenario: Annotated[Path, typer.Option(help="What is simulated.")] = SCENARIO,
+    capture: Annotated[
+        Path | None, typer.Option(help="Save the last screen as a picture (SVG).")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Start Kafka and Flink, submit the jobs, simulate plants, show what happens, stop it all.
@@ -45,8 +49,11 @@ def demo(
     stack = Stack(RUNS / "demo", 3, report=lambda step: log.print(f"demo: {step}"))
     with ends_by_interrupt():
         try:
+            stack.stop()  # what an earlier run left: this one begins empty
             stack.start()
             seen = _run(stack, scenario, seconds, output)
+            if capture:
+                save_picture(capture, screen(seen, 0, stack.web_ui))
             show_item(_summary(seen, began_s), output, title="summary")
         finally:
             if keep:
@@ -97,8 +104,10 @@ def _watch(stack: Stack, tail: Tail, simulator: Child, seconds: int, output: For
             elif now_s - told_s > 10:
                 log.print(_line(seen))
                 told_s = now_s
-            if not simulator.alive and _settled(seen):
-                return seen
+            if not simulator.alive and (_settled(seen) or not seen.progress):
+                break
+    if not seen.progress:
+        raise HardiotError(f"the simulator ended without a word:\n{process.tail(simulator)}")
     return seen
 
 

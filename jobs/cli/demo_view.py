@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Group
+import io
+from pathlib import Path
+
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +28,13 @@ _SHOWN_GATEWAYS = 12
 def screen(seen: Seen, left_s: float, web_ui: str) -> Group:
     """The whole screen."""
     return Group(_flow(seen, left_s, web_ui), _gateways(seen), _alerts(seen))
+
+
+def save_picture(path: Path, shown: Group) -> None:
+    """Save a screen as SVG, as a terminal of 110 columns shows it."""
+    console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
+    console.print(shown)
+    console.save_svg(str(path), title="make demo")
 
 
 def _flow(seen: Seen, left_s: float, web_ui: str) -> Panel:

@@ -111,9 +111,21 @@ def job_rows(stack: Stack) -> list[Row]:
     """One row a job that Flink knows; none while the JobManager does not answer."""
     if not stack.rest.answers():
         return []
-    return [
-        {"job": job["name"], "state": job["state"], "id": job["jid"]} for job in stack.rest.jobs()
-    ]
+    return [_job_row(stack, job["jid"], job["name"], job["state"]) for job in stack.rest.jobs()]
+
+
+def _job_row(stack: Stack, job_id: str, name: str, state: str) -> Row:
+    """A job, the process that it runs in, and what last stopped it."""
+    where = stack.rest.taskmanagers_of(job_id) if state == "RUNNING" else set()
+    hosts = [child for child in stack.children.values() if child.log.stem in where]
+    return {
+        "job": name,
+        "state": state,
+        "process": ", ".join(child.name for child in hosts),
+        "pid": ", ".join(str(child.pid) for child in hosts),
+        "last_error": stack.rest.last_error(job_id),
+        "id": job_id,
+    }
 
 
 def check_row(check: Check, output: Format) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from jobs.common.errors import ClusterError
+from jobs.common.errors import ClusterError, explain
 
 _POLL_S = 0.2
 _ENDED = {"FAILED", "CANCELED", "FINISHED", "SUSPENDED"}
@@ -114,7 +114,12 @@ class FlinkRest:
 
     def _cause(self, job_id: str) -> str:
         entries = self.exceptions(job_id).get("exceptionHistory", {}).get("entries", [])
-        return str(entries[0]["stacktrace"]) if entries else f"see {self.url}/#/job/{job_id}"
+        return explain(entries[0]["stacktrace"]) if entries else f"see {self.url}/#/job/{job_id}"
+
+    def last_error(self, job_id: str) -> str:
+        """What last stopped a job, in one line; empty when nothing did."""
+        entries = self.exceptions(job_id).get("exceptionHistory", {}).get("entries", [])
+        return explain(entries[0]["stacktrace"]).splitlines()[0] if entries else ""
 
     def _get(self, path: str, **params: str) -> Answer:
         return dict(self._checked(self._client.get(path, params=params)).json())
