@@ -34,6 +34,8 @@ def test_python_is_3_11_whatever_it_is_called() -> None:
 
 
 def test_make_alone_lists_the_targets() -> None:
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # under `make test` the outer make would have this one say where it is
+    make = ["make", "--no-print-directory"]
+    shown = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = [line.split()[1] for line in shown.splitlines()]
     assert targets == ["help", "setup", "demo", "test", "test-udfs", "check", "lock", "clean"]
