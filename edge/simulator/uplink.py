@@ -75,6 +75,7 @@ class KafkaUplink:
             "queue.buffering.max.kbytes": queue_mb * 1024,
             "delivery.report.only.error": True,
             "on_delivery": self._delivered,
+            "log_level": 2,  # the callback tells of trouble; the library would tell it again
             "error_cb": self._trouble,
         }
         self._producer = Producer(settings | dict(extra or {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -34,7 +35,9 @@ def save_picture(path: Path, shown: Group) -> None:
     """Save a screen as SVG, as a terminal of 110 columns shows it."""
     console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
     console.print(shown)
-    console.save_svg(str(path), title="make demo")
+    picture = console.export_svg(title="make demo")
+    # a picture that is looked at must not fetch a font from somewhere
+    path.write_text(re.sub(r"@font-face\s*\{.*?\}", "", picture, flags=re.DOTALL))
 
 
 def _flow(seen: Seen, left_s: float, web_ui: str) -> Panel:

@@ -80,10 +80,23 @@ def read_records(
     stream = env.from_source(
         Source(builder.build()), WatermarkStrategy.no_watermarks(), "Read records"
     ).uid("read-records")
-    # what PyFlink's key_by would do, less its Python map in front of it
+    return KeyedStream(_keyed(stream._j_data_stream, settings.parallelism), RECORD_TYPE, stream)
+
+
+def _keyed(stream: Any, parallelism: int) -> Any:
+    """The stream by its key: what PyFlink's key_by does, less the Python map in front of it.
+
+    With one slot every key is at home already: the source hands its rows over in the same thread,
+    and what an exchange costs (each record copied into network buffers and out) is saved. State is
+    kept by key group either way, so a job can go on with more slots from the same savepoint.
+    """
+    jvm = _jvm()
     selector = jvm.org.apache.flink.streaming.api.functions.python.KeyByKeySelector()
     key_type = Types.ROW([Types.STRING()]).get_java_type_info()
-    return KeyedStream(stream._j_data_stream.keyBy(selector, key_type), RECORD_TYPE, stream)
+    if parallelism > 1:
+        return stream.keyBy(selector, key_type)
+    utils = jvm.org.apache.flink.streaming.api.datastream.DataStreamUtils
+    return utils.reinterpretAsKeyedStream(stream, selector, key_type)
 
 
 def write_outputs(
