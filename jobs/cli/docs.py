@@ -9,6 +9,7 @@ import typer
 from jobs import detect_anomalies, rollup_readings
 from jobs.cli.output import fail, log
 from jobs.common import reference
+from jobs.common.samples import samples
 from jobs.common.settings import JobSettings
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -20,14 +21,14 @@ SETTINGS: dict[str, type[JobSettings]] = {
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Only say which are stale.")] = False,
 ) -> None:
-    """Write docs/reference from contracts, settings and commands. Exit 1: --check found stale ones.
+    """Write docs/reference and the sample settings. Exit 1: --check found stale ones.
 
     Example: hardiot docs --check
     """
     from jobs.cli.main import app  # this module is part of the app that it describes
 
     pages = reference.pages()
-    pages |= reference.settings_page(SETTINGS) | reference.cli_page(app)
+    pages |= reference.settings_page(SETTINGS) | reference.cli_page(app) | samples(SETTINGS)
     if not check:
         reference.write(pages)
         log.print(f"{len(pages)} pages written")
