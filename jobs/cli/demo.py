@@ -29,6 +29,7 @@ from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS
 
 SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "demo.yaml"
 JOBS = ("rollup_readings", "detect_anomalies")
+LAST_ALERTS_S = 5  # how long alerts are taken after the last reading
 SETTLE_S = 40  # for the last ledger lines: every 10 s, committed every 5 s
 
 
@@ -88,14 +89,18 @@ def _watch(stack: Stack, tail: Tail, simulator: Child, seconds: int, output: For
     """Follow the topics until the simulator has ended and the ledger is settled."""
     seen, progress = Seen(), ProgressFile(simulator.log)
     end_s = time.monotonic() + seconds
-    limit_s = end_s + SETTLE_S
+    limit_s, alerts_until_s = end_s + SETTLE_S, end_s
     console = Console(stderr=True)
     quiet = output is Format.JSON or not console.is_terminal
     with Live(console=console, auto_refresh=False, transient=True) as live:
         told_s = 0.0
         while time.monotonic() < limit_s:
             for message in tail.poll(0.1):
-                seen.take(message)
+                # when the plants are switched off, that they are silent is no news
+                if message.topic != ALERTS or time.monotonic() < alerts_until_s:
+                    seen.take(message)
+            if simulator.alive:
+                alerts_until_s = time.monotonic() + LAST_ALERTS_S
             for line in progress.read():
                 seen.progress |= line
             now_s = time.monotonic()

@@ -19,16 +19,19 @@ SETTINGS: dict[str, type[JobSettings]] = {
 
 
 def docs(
+    context: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Only say which are stale.")] = False,
 ) -> None:
     """Write docs/reference and the sample settings. Exit 1: --check found stale ones.
 
     Example: hardiot docs --check
     """
-    from jobs.cli.main import app  # this module is part of the app that it describes
-
     pages = reference.pages()
-    pages |= reference.settings_page(SETTINGS) | reference.cli_page(app) | samples(SETTINGS)
+    pages |= (
+        reference.settings_page(SETTINGS)
+        | reference.cli_page(context.find_root().command)
+        | samples(SETTINGS)
+    )
     if not check:
         reference.write(pages)
         log.print(f"{len(pages)} pages written")

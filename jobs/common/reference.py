@@ -1,6 +1,6 @@
 """Reference pages made from what they describe: contracts, topics, metrics, settings, commands.
 
-    made = pages() | settings_page({"rollup_readings": Settings}) | cli_page(app)
+    made = pages() | settings_page({"rollup_readings": Settings}) | cli_page(command)
     write(made)                 # into docs/reference
     check(made)                 # paths of pages that are not as they should be
 
@@ -207,9 +207,8 @@ def _type(field: Mapping[str, Any]) -> str:
     return " ".join([names.get(kind, kind), *limits])
 
 
-def cli_page(app: typer.Typer) -> Pages:
-    """Every command with its usage, help and parameters."""
-    command = typer.main.get_command(app)
+def cli_page(command: Any) -> Pages:
+    """Every command below a root (as typer.main.get_command gives it): usage, help, parameters."""
     name = command.name or "hardiot"
     blocks = ["# Command line", NOTICE, *_command(command, name, None)]
     return {f"{FOLDER}/cli.md": _page(blocks)}

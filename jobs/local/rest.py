@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -119,7 +120,8 @@ class FlinkRest:
     def last_error(self, job_id: str) -> str:
         """What last stopped a job, in one line; empty when nothing did."""
         entries = self.exceptions(job_id).get("exceptionHistory", {}).get("entries", [])
-        return explain(entries[0]["stacktrace"]).splitlines()[0] if entries else ""
+        line = explain(entries[0]["stacktrace"]).splitlines()[0] if entries else ""
+        return re.sub(r"^(?:[a-z]\w*\.)+", "", line)  # Java's package says nothing to a person
 
     def _get(self, path: str, **params: str) -> Answer:
         return dict(self._checked(self._client.get(path, params=params)).json())

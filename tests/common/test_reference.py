@@ -140,7 +140,7 @@ def app() -> typer.Typer:
 
 
 def test_commands() -> None:
-    ((path, page),) = cli_page(app()).items()
+    ((path, page),) = cli_page(typer.main.get_command(app())).items()
     assert path == "docs/reference/cli.md"
     heads = [line for line in page.splitlines() if line.startswith("#")]
     assert heads == [
