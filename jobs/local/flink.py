@@ -82,7 +82,9 @@ def environment(run: Path) -> dict[str, str]:
     OMP_NUM_THREADS: one slot is one core; NumPy must not start a pool of threads beside it.
     """
     home = paths.flink_home()
-    python_path = [str(paths.ROOT), str(home.parent), os.environ.get("PYTHONPATH", "")]
+    first = paths.ROOT / "jobs" / "common" / "threadmode"  # see sitecustomize.py there
+    mine = [str(first), str(paths.ROOT), str(home.parent)]
+    python_path = [*mine, os.environ.get("PYTHONPATH", "")]
     return {
         "FLINK_HOME": str(home),
         "FLINK_CONF_DIR": str(run / "conf"),
