@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,9 +134,18 @@ def test_the_clients_folder_holds_the_same_jars_and_no_stale_one(
     assert links == {Path(jar).name for jar in flink.class_path().split(os.pathsep)}
 
 
+def test_beam_is_kept_out_of_java_only() -> None:
+    """Here Python is a process of its own, as in process mode: Beam stays."""
+    environment = {"PYTHONPATH": flink.environment(Path("/run"))["PYTHONPATH"]}
+    code = "import sys, sitecustomize; print('apache_beam' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert shown.stdout == b"False\n"
+
+
 def test_python_of_the_jvm_finds_project_and_packages() -> None:
     environment = flink.environment(Path("/run"))
-    first, second = environment["PYTHONPATH"].split(os.pathsep)[:2]
-    assert first == str(paths.ROOT)
-    assert (Path(second) / "pyflink").is_dir()
+    first, second, third = environment["PYTHONPATH"].split(os.pathsep)[:3]
+    assert (Path(first) / "sitecustomize.py").is_file()
+    assert second == str(paths.ROOT)
+    assert (Path(third) / "pyflink").is_dir()
     assert environment["OMP_NUM_THREADS"] == "1"
