@@ -20,22 +20,14 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from udfs.batch import MAX_OFFSET_MS
+from udfs.losses import UNKNOWN, Loss, Position
 
 MINUTE_MS = 60_000
-UNKNOWN = -1  # an end or a time that is not known (yet)
-
-
-class Position(NamedTuple):
-    """A batch's place in its gateway's order."""
-
-    epoch: int
-    sequence: int
 
 
 class Verdict(Enum):
@@ -55,44 +47,6 @@ class Range:
     first_ms: int
     last_ms: int
     opened_ms: int  # wall clock: since when the hole before this range is known
-
-
-@dataclass(slots=True)
-class Loss:
-    """Numbers of one epoch that will not come, with the times of the batches beside them.
-
-    When nobody knows how many there were (an epoch that ended unseen), `last` is `first` - 1.
-    """
-
-    epoch: int
-    first: int
-    last: int
-    before_ms: int = UNKNOWN
-    after_ms: int = UNKNOWN
-
-    def count(self) -> int:
-        return self.last - self.first + 1
-
-    def settled(self) -> bool:
-        """Whether the batches on both sides are there."""
-        return self.before_ms != UNKNOWN and self.after_ms != UNKNOWN
-
-    def hides(self, start_ms: int, end_ms: int) -> bool:
-        """Whether an unknown number of batches may be missing in [start, end)."""
-        if self.count() or self.after_ms == UNKNOWN:
-            return False
-        return self.before_ms < end_ms and self.after_ms >= start_ms
-
-    def count_in(self, start_ms: int, end_ms: int) -> int:
-        """How many of them fall into [start, end), were they sent at an even pace."""
-        if self.after_ms == UNKNOWN:
-            return 0
-        if self.before_ms == UNKNOWN or self.after_ms <= self.before_ms:
-            return self.count() if start_ms <= self.after_ms < end_ms else 0
-        steps, span_ms = self.count() + 1, self.after_ms - self.before_ms
-        lowest = -((self.before_ms - start_ms) * steps // span_ms)
-        beyond = -((self.before_ms - end_ms) * steps // span_ms)
-        return max(0, min(beyond - 1, steps - 1) - max(lowest, 1) + 1)
 
 
 class Coverage:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.batch import Batch
-from udfs.coverage import MINUTE_MS, Position
+from udfs.coverage import MINUTE_MS
+from udfs.losses import Position
 from udfs.rollup import MinuteRollup
 from udfs.state import pack, unpack
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from udfs.batch import Batch
-from udfs.coverage import MINUTE_MS, Coverage, Loss, Verdict
+from udfs.coverage import MINUTE_MS, Coverage, Verdict
+from udfs.losses import Loss
 from udfs.minute import Minute, split
 from udfs.rollup import FINAL, PROVISIONAL, MinuteRollup
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.udfs.model import MINUTE_MS, complete_minutes
 from udfs.batch import MAX_OFFSET_MS
-from udfs.coverage import Coverage, Position, Verdict
+from udfs.coverage import Coverage, Verdict
+from udfs.losses import Position
 from udfs.state import pack, unpack
 
 TICK_MS = 7_000
