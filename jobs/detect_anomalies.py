@@ -37,7 +37,7 @@ def build(env: StreamExecutionEnvironment, settings: Settings) -> None:
     records = read_records(env, settings, NAME, (READINGS, BACKLOG))
     plan = StepPlan(
         bootstrap=settings.bootstrap,
-        kafka={key: value.get_secret_value() for key, value in settings.kafka.items()},
+        kafka=settings.client_properties(),
         new=partial(_new, rules=rules),
         restore=partial(_restore, rules=rules),
     )

@@ -36,7 +36,7 @@ def build(env: StreamExecutionEnvironment, settings: Settings) -> None:
     records = read_records(env, settings, NAME, (READINGS, BACKLOG, LEDGER))
     plan = StepPlan(
         bootstrap=settings.bootstrap,
-        kafka={key: value.get_secret_value() for key, value in settings.kafka.items()},
+        kafka=settings.client_properties(),
         new=partial(_new, patience_ms=settings.patience_s * 1000),
         restore=partial(_restore, patience_ms=settings.patience_s * 1000),
     )

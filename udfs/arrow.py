@@ -1,4 +1,5 @@
-"""The few bytes of the Arrow IPC format that PyArrow does not show before it acts on them.
+"""Arrow IPC streams: how our contracts are written and opened, and the few bytes of the format
+that PyArrow does not show before it acts on them.
 
 Source: Arrow columnar format, "Encapsulated message format", and its flatbuffers `Message.fbs`.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+import pyarrow as pa
+
 _CONTINUATION = 0xFFFFFFFF
 _RECORD_BATCH = 3  # MessageHeader union
 _MESSAGE_HEADER_TYPE, _MESSAGE_HEADER, _BODY_LENGTH = 1, 2, 3  # fields of table Message
@@ -14,6 +17,27 @@ _COMPRESSION = 3  # field of table RecordBatch
 # how version 0.17 said that a body is compressed; PyArrow still obeys it
 _OLD_COMPRESSION = b"ARROW:experimental_compression"
 _END = struct.pack("<II", _CONTINUATION, 0)
+
+
+def encode_stream(schema: pa.Schema, arrays: list[pa.Array]) -> bytes:
+    """One record batch as an Arrow IPC stream; the schema's metadata is the contract's header."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def open_stream(data: bytes, contract: str) -> tuple[pa.RecordBatchReader, dict[str, str]]:
+    """Reader and header of a stream of one contract.
+
+    Raises: ValueError: of another contract. pyarrow.ArrowException, OSError: no Arrow stream.
+    """
+    reader = pa.ipc.open_stream(data)
+    header = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
+    if header.get("contract") != contract:
+        raise ValueError(f"contract {header.get('contract')!r}; this reader knows {contract}")
+    return reader, header
 
 
 def body_is_plain(stream: bytes) -> bool:

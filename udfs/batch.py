@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.arrow import body_is_plain
+from udfs.arrow import body_is_plain, encode_stream
 
 CONTRACT = "hardiot.readings.v1"
 
@@ -137,11 +137,7 @@ def encode(batch: Batch) -> bytes:
     present = [(name, array) for name, array in columns if array is not None]
     schema = pa.schema([_FIELDS[name] for name, _ in present], metadata=_header(batch))
     arrays = [pa.array(array, type=_FIELDS[name].type) for name, array in present]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return encode_stream(schema, arrays)
 
 
 def _header(batch: Batch) -> dict[str, str]:

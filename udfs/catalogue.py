@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.arrow import body_is_plain
+from udfs.arrow import body_is_plain, encode_stream, open_stream
 
 CONTRACT = "hardiot.catalogue.v1"
 
@@ -76,20 +76,13 @@ def encode(catalogue: Catalogue) -> bytes:
     arrays = [
         pa.array(getattr(catalogue, name), type=_SCHEMA.field(name).type) for name in _SCHEMA.names
     ]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return encode_stream(schema, arrays)
 
 
 def decode(data: bytes) -> Catalogue:
     """Read a catalogue. Raises: ValueError: not a catalogue of this version."""
     try:
-        reader = pa.ipc.open_stream(data)
-        header = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
-        if header.get("contract") != CONTRACT:
-            raise ValueError(f"contract {header.get('contract')!r}; this reader knows {CONTRACT}")
+        reader, header = open_stream(data, CONTRACT)
         table = _read_columns(data, reader)
         texts = {name: tuple(table[name].to_pylist()) for name in ("name", "unit", "kind", "asset")}
         return Catalogue(

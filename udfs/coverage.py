@@ -140,13 +140,6 @@ class Coverage:
         index = self._find(position)
         return index >= 0 and self._reaches_back(index, minute_ms)
 
-    def range_of(self, position: Position) -> Range | None:
-        """The range that holds a position, if any."""
-        index = self._find(position)
-        if index < 0 or position > self.ranges[index].last:
-            return None
-        return self.ranges[index]
-
     def missing_in(self, minute_ms: int, length_ms: int = MINUTE_MS) -> tuple[bool, int]:
         """(is nothing missing, how many lost batches) of a minute; exact at an even pace."""
         if not self.losses:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-READINGS, BACKLOG, LEDGER = "readings", "backlog", "ledger"
+READINGS, BACKLOG, LEDGER, CATALOGUE = "readings", "backlog", "ledger", "catalogue"
 COUNTED, ROLLUPS, ALERTS, DEAD_LETTERS = "counted", "rollups", "alerts", "dead-letters"
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.arrow import encode_stream, open_stream
+
 CONTRACT = "hardiot.rollup.v1"
 
 PROVISIONAL, FINAL = 0, 1
@@ -112,20 +114,13 @@ def encode(rollup: MinuteRollup) -> bytes:
         metadata=header,
     )
     arrays = [pa.array(getattr(rollup, n), t) for n, t in zip(present, types, strict=True)]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return encode_stream(schema, arrays)
 
 
 def decode(data: bytes) -> MinuteRollup:
     """Read a rollup. Raises: ValueError: not a rollup of this version."""
     try:
-        reader = pa.ipc.open_stream(data)
-        header = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
-        if header.get("contract") != CONTRACT:
-            raise ValueError(f"contract {header.get('contract')!r}; this reader knows {CONTRACT}")
+        reader, header = open_stream(data, CONTRACT)
         record = reader.read_next_batch()
         record.validate()
         columns: dict[str, Any] = {

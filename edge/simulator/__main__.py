@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from edge.simulator import measure as measuring
-from edge.simulator.documents import explain
+from edge.simulator.console import line, settings_with, stop_on_signals
 from edge.simulator.errors import SimulatorError
-from edge.simulator.faults import Fault
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
-from edge.simulator.settings import SimulatorSettings, read_settings
 
 app = typer.Typer(help="A fleet of gateways that sends readings to Kafka.", no_args_is_help=True)
 
@@ -51,8 +46,8 @@ def run(
         "produce_only": produce_only or None,
     }
     try:
-        settings = _settings(scenario, given, fault or [])
-        summary = simulate(settings, _show, stop=_stop_on_signals())
+        settings = settings_with(scenario, given, fault or [])
+        summary = simulate(settings, _show, stop=stop_on_signals())
     except SimulatorError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
@@ -73,30 +68,8 @@ def measure(
     json.dump(found, sys.stdout, indent=2)
 
 
-def _settings(scenario: Path | None, given: dict[str, Any], faults: list[str]) -> SimulatorSettings:
-    """The scenario's settings, with what was given on the command line in their place."""
-    base = read_settings(scenario) if scenario else SimulatorSettings()
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    changes["faults"] = (*base.faults, *(Fault.parse(text) for text in faults))
-    try:
-        return SimulatorSettings.model_validate(dict(base) | changes)
-    except ValidationError as error:
-        raise SimulatorError(explain(error)) from None
-
-
-def _stop_on_signals() -> Event:
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
 def _show(progress: Progress) -> None:
-    typer.echo(
-        f"{progress.seconds:7.1f} s  {progress.readings_per_s:12,.0f} readings/s  "
-        f"{progress.batches:8,} batches  behind {progress.behind_ms:,.0f} ms",
-        err=True,
-    )
+    typer.echo(line(progress), err=True)
 
 
 if __name__ == "__main__":

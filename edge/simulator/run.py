@@ -22,14 +22,14 @@ from edge.simulator.uplink import Discard, KafkaUplink, Uplink
 from udfs import catalogue as catalogues
 from udfs.batch import Lane, encode
 from udfs.ledger import Word, encode_word
-from udfs.records import LEDGER
+from udfs.records import BACKLOG, CATALOGUE, LEDGER, READINGS
 
 REPORT_MS = 1000
 PATIENCE_S = 30  # for acknowledgements, of the catalogue before and of the rest after
 _NAP_S = 0.1  # the longest that a request to stop waits
 _RETRY_S = 0.005  # between two tries to hand over to a full queue
 
-TOPIC_OF = {Lane.LIVE: "readings", Lane.BACKLOG: "backlog"}
+TOPIC_OF = {Lane.LIVE: READINGS, Lane.BACKLOG: BACKLOG}
 
 
 def wall_ms() -> int:
@@ -93,7 +93,7 @@ class _Simulation:
         """Publish all catalogues and wait: no job shall meet a batch that it cannot look up."""
         for catalogue in self._fleet.catalogues:
             data = catalogues.encode(catalogue)
-            while not self._uplink.publish("catalogue", catalogue.key, data):
+            while not self._uplink.publish(CATALOGUE, catalogue.key, data):
                 self._confirm()
         self._confirm()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +13,9 @@ from rich.live import Live
 from edge.simulator.fleet import facility_name
 from jobs.cli.demo_state import ProgressFile, Seen
 from jobs.cli.demo_view import save_picture, screen
+from jobs.cli.jobs import Job, start_jobs
 from jobs.cli.output import Format, OutputOption, log, show_item
-from jobs.cli.simulate import settings_of
+from jobs.cli.simulate import command, settings_of
 from jobs.common.errors import HardiotError
 from jobs.common.tail import Tail
 from jobs.common.topics import ensure_topics
@@ -28,7 +28,6 @@ from udfs.ledger import Verdict
 from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS
 
 SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "demo.yaml"
-JOBS = ("rollup_readings", "detect_anomalies")
 LAST_ALERTS_S = 5  # how long alerts are taken after the last reading
 SETTLE_S = 40  # for the last ledger lines: every 10 s, committed every 5 s
 
@@ -68,10 +67,8 @@ def demo(
 def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
     settings = settings_of(scenario, {"seconds": seconds}, [])
     ensure_topics(stack.bootstrap, map(facility_name, range(settings.facilities)))
-    log.print(f"demo: submitting {', '.join(JOBS)}")
-    jobs = stack.submit_all({job: ["--bootstrap", stack.bootstrap] for job in JOBS})
-    for job_id in jobs.values():
-        stack.rest.wait_running(job_id)
+    log.print(f"demo: submitting {', '.join(Job)}")
+    jobs = start_jobs(stack)
     log.print(f"demo: {len(jobs)} jobs run; web UI {stack.web_ui}")
     topics, families = (ALERTS, ROLLUPS, DEAD_LETTERS), (COUNTED, LEDGER)
     with Tail(stack.bootstrap, topics, families, from_start=True) as tail:
@@ -80,9 +77,8 @@ def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
 
 
 def _simulator(stack: Stack, scenario: Path, seconds: int) -> Child:
-    command = [sys.executable, "-m", "jobs.cli.main", "simulate", "--output", "json"]
-    command += ["--bootstrap", stack.bootstrap, "--scenario", str(scenario)]
-    return stack.spawn("simulator", [*command, "--seconds", str(seconds)])
+    sending = command(stack.bootstrap, scenario)
+    return stack.spawn("simulator", [*sending, "--seconds", str(seconds)])
 
 
 def _watch(stack: Stack, tail: Tail, simulator: Child, seconds: int, output: Format) -> Seen:

@@ -14,6 +14,7 @@ from jobs.cli.output import Format, OutputOption, log, show_item, show_rows
 from jobs.cli.where import find_stack
 from jobs.common.settings import load
 from jobs.local import flink, paths
+from jobs.local.stack import Stack
 
 
 class Job(StrEnum):
@@ -43,6 +44,14 @@ def run(context: typer.Context, job: JobArgument, output: OutputOption = Format.
     job_id = stack.submit(job, args)
     stack.rest.wait_running(job_id)
     show_item({"job": str(job), "id": job_id, "web_ui": f"{stack.web_ui}/#/job/{job_id}"}, output)
+
+
+def start_jobs(stack: Stack) -> dict[str, str]:
+    """Submit every job of the suite and wait until they run. Returns: ids by job."""
+    jobs = stack.submit_all({str(job): ["--bootstrap", stack.bootstrap] for job in Job})
+    for job_id in jobs.values():
+        stack.rest.wait_running(job_id)
+    return jobs
 
 
 def plan(job: JobArgument, output: OutputOption = Format.TABLE) -> None:

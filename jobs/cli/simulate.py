@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from edge.simulator.documents import explain
+from edge.simulator.console import line, settings_with, stop_on_signals
 from edge.simulator.errors import SimulatorError
-from edge.simulator.faults import Fault
 from edge.simulator.fleet import facility_name
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate as run_simulation
-from edge.simulator.settings import SimulatorSettings, read_settings
+from edge.simulator.settings import SimulatorSettings
 from jobs.cli.output import Format, OutputOption, log, show_json
 from jobs.cli.where import BootstrapOption, find_bootstrap
 from jobs.common.errors import SettingsError
@@ -59,7 +56,7 @@ def simulate(
         if not produce_only:
             ensure_topics(settings.bootstrap, map(facility_name, range(settings.facilities)))
         report = _tell if output is Format.JSON else _show
-        summary = run_simulation(settings, report, stop=_stop_on_signals())
+        summary = run_simulation(settings, report, stop=stop_on_signals())
     except SimulatorError as error:
         raise SettingsError(str(error)) from None
     if output is Format.JSON:
@@ -71,26 +68,20 @@ def simulate(
     )
 
 
+def command(bootstrap: str, scenario: Path) -> list[str]:
+    """`hardiot simulate` as a process of its own; what it says is JSON lines."""
+    given = ["--output", "json", "--bootstrap", bootstrap, "--scenario", str(scenario)]
+    return [sys.executable, "-m", "jobs.cli.main", "simulate", *given]
+
+
 def settings_of(
     scenario: Path | None, given: dict[str, Any], faults: list[str]
 ) -> SimulatorSettings:
     """The scenario's settings with what was given in their place. Raises: SettingsError."""
     try:
-        base = read_settings(scenario) if scenario else SimulatorSettings()
-        changes = {name: value for name, value in given.items() if value is not None}
-        more = (*base.faults, *(Fault.parse(text) for text in faults))
-        return SimulatorSettings.model_validate(dict(base) | changes | {"faults": more})
-    except ValidationError as error:
-        raise SettingsError(explain(error)) from None
+        return settings_with(scenario, given, faults)
     except SimulatorError as error:
         raise SettingsError(str(error)) from None
-
-
-def _stop_on_signals() -> Event:
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _tell(progress: Progress) -> None:
@@ -98,7 +89,4 @@ def _tell(progress: Progress) -> None:
 
 
 def _show(progress: Progress) -> None:
-    log.print(
-        f"{progress.seconds:7.1f} s  {progress.readings_per_s:12,.0f} readings/s  "
-        f"{progress.batches:8,} batches  behind {progress.behind_ms:,.0f} ms"
-    )
+    log.print(line(progress))

@@ -9,7 +9,6 @@ import typer
 
 from jobs.common.errors import HardiotError
 from jobs.common.settings import PREFIX
-from jobs.local.launch import KAFKA
 from jobs.local.paths import RUNS
 from jobs.local.stack import Stack
 
@@ -32,7 +31,6 @@ def find_stack() -> Stack:
     for name in STACKS:
         if (RUNS / name / "state.json").exists():
             stack = Stack(RUNS / name)
-            broker = stack.children.get(KAFKA)
-            if broker is not None and broker.alive:
+            if stack.kafka_alive:
                 return stack
     raise HardiotError("no local stack is up: start one with `hardiot up`, or give --bootstrap")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from kafka import KafkaConsumer, TopicPartition
 
 from udfs.catalogue import Catalogue, decode
+from udfs.records import CATALOGUE
 
-TOPIC = "catalogue"
 RETRY_S = 2.0  # how soon the topic is asked again for a catalogue that was not there
 
 _log = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ class TopicCatalogues:
     """Every published catalogue of a cell, kept in memory; 2 MB a million sensors and version.
 
     A gateway publishes its catalogue before its first batch, so a look at the topic's end after the
-    batch arrived always finds it. What is not found is asked for again every RETRY_S only: a flood
-    of unknown gateways costs one look in two seconds, not one a record.
+    batch arrived always finds it. What is not found is asked for again every RETRY_S only: an
+    unknown gateway costs one look in two seconds, not one a record.
     """
 
     def __init__(self, bootstrap: str, properties: Mapping[str, str] | None = None) -> None:
@@ -62,8 +62,8 @@ class TopicCatalogues:
         return True
 
     def _read_to_end(self) -> None:
-        numbers = self._consumer.partitions_for_topic(TOPIC) or set()
-        partitions = [TopicPartition(TOPIC, n) for n in sorted(numbers)]
+        numbers = self._consumer.partitions_for_topic(CATALOGUE) or set()
+        partitions = [TopicPartition(CATALOGUE, n) for n in sorted(numbers)]
         self._consumer.assign(partitions)
         ends = self._consumer.end_offsets(partitions)
         for partition in partitions:

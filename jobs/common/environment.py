@@ -75,8 +75,8 @@ def read_records(
         .setProperty("fetch.max.wait.ms", "50")
         .setDeserializer(_own("KeyedRecordDeserializer")())
     )
-    for key, value in settings.kafka.items():
-        builder = builder.setProperty(key, value.get_secret_value())
+    for key, value in settings.client_properties().items():
+        builder = builder.setProperty(key, value)
     stream = env.from_source(
         Source(builder.build()), WatermarkStrategy.no_watermarks(), "Read records"
     ).uid("read-records")
@@ -117,8 +117,7 @@ def write_outputs(
         "linger.ms": "0",
         "transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
     }
-    secrets = {key: value.get_secret_value() for key, value in settings.kafka.items()}
-    for key, value in (settings_of_client | secrets).items():
+    for key, value in (settings_of_client | settings.client_properties()).items():
         properties.setProperty(key, value)
     builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()

@@ -56,6 +56,10 @@ class JobSettings(BaseSettings):
         default_factory=dict, description="Further Kafka client properties, such as TLS and SASL."
     )
 
+    def client_properties(self) -> dict[str, str]:
+        """The Kafka client properties in clear, for a client only: never log them."""
+        return {key: value.get_secret_value() for key, value in self.kafka.items()}
+
     @classmethod
     def settings_customise_sources(
         cls,

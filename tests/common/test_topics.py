@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 
-from jobs.common import catalogues, topics
+from jobs.common import topics
 from jobs.common.contracts import load_topics
 from jobs.common.topics import (
     ALERTS,
@@ -91,7 +91,7 @@ def test_names_are_those_of_the_data_and_of_the_steps() -> None:
     assert {topic.name for topic in load_topics() if not topic.is_family} == single
     steps = (records.READINGS, records.BACKLOG, records.LEDGER, records.COUNTED)
     assert families == {f"{name}.<facility>" for name in steps}
-    assert single == {catalogues.TOPIC, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS}
+    assert single == {records.CATALOGUE, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS}
 
 
 def test_what_is_asked_of_the_broker() -> None:

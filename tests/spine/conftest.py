@@ -15,11 +15,11 @@ from edge.simulator.links import LinkFaults, Lost, Outage
 from edge.simulator.progress import Summary
 from edge.simulator.run import simulate
 from edge.simulator.settings import SimulatorSettings
+from jobs.cli.jobs import start_jobs
 from jobs.common.tail import Message, Tail
 from jobs.common.topics import ensure_topics
 from jobs.local.stack import Stack
 
-JOBS = ("rollup_readings", "detect_anomalies")
 MINUTE_MS = 60_000
 FACILITIES = 4
 BATCHES = 330
@@ -83,9 +83,7 @@ def scenario(bootstrap: str) -> SimulatorSettings:
 def spine(stack: Stack) -> Iterator[Spine]:
     """The scenario sent, with a kill -9 of each job's TaskManager in it."""
     ensure_topics(stack.bootstrap, map(facility_name, range(FACILITIES)))
-    jobs = stack.submit_all({job: ["--bootstrap", stack.bootstrap] for job in JOBS})
-    for job_id in jobs.values():
-        stack.rest.wait_running(job_id)
+    jobs = start_jobs(stack)
     run = Spine(stack, jobs, scenario(stack.bootstrap))
 
     def send() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import numpy as np
 import yaml
 
 from edge.simulator.fleet import facility_name
+from jobs.cli.jobs import start_jobs
 from jobs.cli.output import log
+from jobs.cli.simulate import command
 from jobs.cli.watch import read_alert
 from jobs.common.errors import HardiotError
 from jobs.common.tail import Message, Tail
@@ -23,24 +24,18 @@ from udfs.records import ALERTS
 SENSORS = 5_000
 WARM_UP_S = 20
 EVERY_S = 2  # another pump fails everywhere
-JOBS = ("rollup_readings", "detect_anomalies")
 
 
 def measure(facilities: int, seconds: int) -> dict[str, Any]:
     """Bearings get hot one after the other at every facility; every alert is timed."""
     with Stack(RUNS / "bench", 2, report=log.print) as stack:
         ensure_topics(stack.bootstrap, map(facility_name, range(facilities)))
-        for job_id in stack.submit_all(
-            {j: ["--bootstrap", stack.bootstrap] for j in JOBS}
-        ).values():
-            stack.rest.wait_running(job_id)
+        start_jobs(stack)
         scenario = stack.folder / "scenario.yaml"
         _write_scenario(scenario, facilities, seconds)
-        command = [sys.executable, "-m", "jobs.cli.main", "simulate", "--output", "json"]
-        command += ["--bootstrap", stack.bootstrap, "--scenario", str(scenario)]
         log.print(f"measuring for {seconds} s after {WARM_UP_S} s of warm-up")
         with Tail(stack.bootstrap, [ALERTS], committed=False) as tail:
-            simulator = stack.spawn("simulator", command)
+            simulator = stack.spawn("simulator", command(stack.bootstrap, scenario))
             messages = _read(tail, lambda: simulator.alive, WARM_UP_S + seconds + 30)
     sent, event = _latencies(messages)
     if not len(sent):

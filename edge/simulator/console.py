@@ -1,0 +1,49 @@
+"""What both command lines of the simulator share: settings, signals, a progress line."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge.simulator.documents import explain
+from edge.simulator.errors import SimulatorError
+from edge.simulator.faults import Fault
+from edge.simulator.progress import Progress
+from edge.simulator.settings import SimulatorSettings, read_settings
+
+
+def settings_with(
+    scenario: Path | None, given: dict[str, Any], faults: list[str]
+) -> SimulatorSettings:
+    """The scenario's settings, with the options that were given in their place.
+
+    Args: given: options by name, None where one was not given. faults: lines for `Fault.parse`.
+    Raises: SimulatorError: all mistakes.
+    """
+    base = read_settings(scenario) if scenario else SimulatorSettings()
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes["faults"] = (*base.faults, *(Fault.parse(text) for text in faults))
+    try:
+        return SimulatorSettings.model_validate(dict(base) | changes)
+    except ValidationError as error:
+        raise SimulatorError(explain(error)) from None
+
+
+def stop_on_signals() -> Event:
+    """An event that an interrupt or a terminate sets."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def line(progress: Progress) -> str:
+    """Progress as people read it."""
+    return (
+        f"{progress.seconds:7.1f} s  {progress.readings_per_s:12,.0f} readings/s  "
+        f"{progress.batches:8,} batches  behind {progress.behind_ms:,.0f} ms"
+    )
