@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -62,17 +61,6 @@ class FlinkRest:
     def exceptions(self, job_id: str) -> Answer:
         """Why tasks of a job failed, the newest first."""
         return self._get(f"/jobs/{job_id}/exceptions")
-
-    def metric_names(self, job_id: str, vertex_id: str) -> list[str]:
-        """Names of the metrics of a vertex, each with its subtask's number before it."""
-        listed = self._get_list(f"/jobs/{job_id}/vertices/{vertex_id}/metrics")
-        return [metric["id"] for metric in listed]
-
-    def metrics(self, job_id: str, vertex_id: str, names: Iterable[str]) -> dict[str, float]:
-        """Values of some metrics of a vertex; those without a number are left out."""
-        path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
-        listed = self._get_list(path, get=",".join(names))
-        return {m["id"]: float(m["value"]) for m in listed if _is_number(m.get("value"))}
 
     def taskmanagers_of(self, job_id: str) -> set[str]:
         """Ids of the TaskManagers that run a job's tasks now."""
@@ -139,11 +127,3 @@ class FlinkRest:
 
 def _all_run(job: Answer) -> bool:
     return all(vertex["status"] == "RUNNING" for vertex in job["vertices"])
-
-
-def _is_number(text: str | None) -> bool:
-    try:
-        float(text or "")
-    except ValueError:
-        return False
-    return True
