@@ -36,7 +36,7 @@ check: build/stamps/dev ## lint, format, types, import directions, generated pag
 
 # for any 3.11: without annotations, so that a diff shows only what changed
 lock: build/stamps/venv ## pin requirements*.in by hash
-	@for name in requirements-setup requirements requirements-dev; do \
+	@for name in requirements-setup requirements requirements-dev edge/requirements edge/requirements-opcua; do \
 		$(STEP) "Pin $$name" $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --generate-hashes \
 			--custom-compile-command "make lock" --output-file $$name.txt $$name.in || exit 1; \
 	done

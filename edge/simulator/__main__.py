@@ -12,7 +12,7 @@ import typer
 
 from edge.simulator import measure as measuring
 from edge.simulator.console import line, settings_with, stop_on_signals
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
 
@@ -48,7 +48,7 @@ def run(
     try:
         settings = settings_with(scenario, given, fault or [])
         summary = simulate(settings, _show, stop=stop_on_signals())
-    except SimulatorError as error:
+    except EdgeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     json.dump(asdict(summary), sys.stdout, indent=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.faults import Fault, place_fault
 from edge.simulator.fleet import fleet, place
 from edge.simulator.gateway import SimulatedGateway
@@ -23,14 +23,14 @@ def expected_batches(settings: SimulatorSettings, facility: str, gateway: str) -
     """What a gateway sends in a whole run, once each, in order, lost ones left out.
 
     All batches come as of the live lane and with sent_ms 0.
-    Raises: SimulatorError: no start_ms or no end is set, or there is no such gateway.
+    Raises: EdgeError: no start_ms or no end is set, or there is no such gateway.
     """
     if settings.start_ms is None or settings.ticks is None:
-        raise SimulatorError("expected batches need start_ms, and seconds or batches, to be set")
+        raise EdgeError("expected batches need start_ms, and seconds or batches, to be set")
     made = FleetBuilder(settings)
     names = [(catalogue.facility, catalogue.gateway) for catalogue in made.catalogues]
     if (facility, gateway) not in names:
-        raise SimulatorError(f"there is no gateway {facility}/{gateway}")
+        raise EdgeError(f"there is no gateway {facility}/{gateway}")
     index = names.index((facility, gateway))
     source = made.gateway(index, settings.start_ms)
     return (source.batch(sequence) for sequence in made.link(index).sent())
@@ -43,7 +43,7 @@ class FleetBuilder:
     """
 
     def __init__(self, settings: SimulatorSettings) -> None:
-        """Raises: SimulatorError: a template, faults or recordings that do not fit, all of them."""
+        """Raises: EdgeError: a template, faults or recordings that do not fit, all of them."""
         self._settings = settings
         self._template = read_template(settings.template)
         self.catalogues = fleet(
@@ -109,10 +109,10 @@ class FleetBuilder:
                 recording = read_recording(play.recording)
                 made = place_recording(play, recording, self.catalogues[index], settings.tick_ms)
                 placed.setdefault(index, []).append(made)
-            except SimulatorError as error:
+            except EdgeError as error:
                 mistakes.append(str(error))
         if mistakes:
-            raise SimulatorError("\n".join(mistakes))
+            raise EdgeError("\n".join(mistakes))
         return placed
 
     def _missed_faults(self) -> list[str]:

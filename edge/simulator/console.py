@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.simulator.documents import explain
-from edge.simulator.errors import SimulatorError
+from edge.documents import explain
+from edge.errors import EdgeError
 from edge.simulator.faults import Fault
 from edge.simulator.progress import Progress
 from edge.simulator.settings import SimulatorSettings, read_settings
@@ -22,7 +22,7 @@ def settings_with(
     """The scenario's settings, with the options that were given in their place.
 
     Args: given: options by name, None where one was not given. faults: lines for `Fault.parse`.
-    Raises: SimulatorError: all mistakes.
+    Raises: EdgeError: all mistakes.
     """
     base = read_settings(scenario) if scenario else SimulatorSettings()
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -30,7 +30,7 @@ def settings_with(
     try:
         return SimulatorSettings.model_validate(dict(base) | changes)
     except ValidationError as error:
-        raise SimulatorError(explain(error)) from None
+        raise EdgeError(explain(error)) from None
 
 
 def stop_on_signals() -> Event:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
-from edge.simulator.documents import Model, explain
-from edge.simulator.errors import SimulatorError
+from edge.documents import Model, explain
+from edge.errors import EdgeError
 from edge.simulator.signals import Bools, Draft, Floats, Signal
 from udfs.catalogue import Catalogue
 
@@ -46,13 +46,13 @@ class Fault(Model):
 
     @staticmethod
     def parse(text: str) -> Fault:
-        """A fault from one line, KIND:name=value,... Raises: SimulatorError."""
+        """A fault from one line, KIND:name=value,... Raises: EdgeError."""
         kind, _, rest = text.partition(":")
         pairs = dict(part.partition("=")[::2] for part in rest.split(",") if part)
         try:
             return Fault.model_validate({"kind": kind} | pairs)
         except ValidationError as error:
-            raise SimulatorError(f'fault "{text}": {explain(error)}') from None
+            raise EdgeError(f'fault "{text}": {explain(error)}') from None
 
     @model_validator(mode="after")
     def _complete(self) -> Fault:

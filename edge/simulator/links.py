@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from edge.simulator.documents import Model
+from edge.documents import Model
 from edge.simulator.faults import Seconds
 from edge.simulator.template import Fraction
 from udfs.batch import Lane

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 from pydantic import Field
 
-from edge.simulator.documents import Model, read_document
-from edge.simulator.errors import SimulatorError
+from edge.documents import Model, read_document
+from edge.errors import EdgeError
 from edge.simulator.faults import Seconds
 from udfs.catalogue import Catalogue
 
@@ -81,18 +81,18 @@ class Recording:
 def read_recording(name: str) -> Recording:
     """A shipped recording by name, or one in a folder by path.
 
-    Raises: SimulatorError: all mistakes of the manifest, or all mistakes of the file.
+    Raises: EdgeError: all mistakes of the manifest, or all mistakes of the file.
     """
     folder = SHIPPED / name if (SHIPPED / name).is_dir() else Path(name)
     if not (folder / "recording.yaml").is_file():
         shipped = ", ".join(sorted(path.parent.name for path in SHIPPED.glob("*/recording.yaml")))
-        raise SimulatorError(f'recording "{name}": no such folder; shipped are {shipped}')
+        raise EdgeError(f'recording "{name}": no such folder; shipped are {shipped}')
     manifest = read_document(folder / "recording.yaml", Manifest)
     path = folder / manifest.file
     table = _read_table(path)
     mistakes = _mistakes(table, manifest)
     if mistakes:
-        raise SimulatorError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+        raise EdgeError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     return Recording(manifest, _time_ms(table), _values(table, manifest))
 
 
@@ -101,7 +101,7 @@ def _read_table(path: Path) -> pa.Table:
     try:
         return csv.read_csv(path, convert_options=options)
     except (OSError, pa.ArrowException) as error:
-        raise SimulatorError(f"{path}: not a readable CSV file: {error}") from None
+        raise EdgeError(f"{path}: not a readable CSV file: {error}") from None
 
 
 def _mistakes(table: pa.Table, manifest: Manifest) -> list[str]:
@@ -170,7 +170,7 @@ def place_recording(
 ) -> PlacedRecording:
     """The recording on its slots.
 
-    Raises: SimulatorError: every column whose sensor does not exist, has another unit or a period
+    Raises: EdgeError: every column whose sensor does not exist, has another unit or a period
         shorter than the tick.
     """
     columns = recording.manifest.columns
@@ -180,7 +180,7 @@ def place_recording(
         mistakes += _misfits(name, column, catalogue, tick_ms)
     if mistakes:
         where = f'recording "{play.recording}" on {catalogue.facility}/{catalogue.gateway}'
-        raise SimulatorError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+        raise EdgeError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
     slots = np.array([catalogue.name.index(name) for name in names], np.uint32)
     order = np.argsort(slots)
     step_ms = float(np.median(np.diff(recording.time_ms)))

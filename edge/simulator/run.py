@@ -14,7 +14,7 @@ from collections.abc import Callable
 from threading import Event
 
 from edge.simulator.build import FleetBuilder
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.links import Send
 from edge.simulator.progress import GatewaySummary, Progress, Summary, Tally
 from edge.simulator.settings import SimulatorSettings
@@ -48,7 +48,7 @@ def simulate(
 
     Args: report: called about once a second. now_ms: UTC epoch milliseconds; an uplink given with
         it has to make that time pass when it serves.
-    Raises: SimulatorError: settings that do not fit together, no Kafka, or a record was refused.
+    Raises: EdgeError: settings that do not fit together, no Kafka, or a record was refused.
     """
     fleet = FleetBuilder(settings)
     if uplink is None:
@@ -101,7 +101,7 @@ class _Simulation:
         """Wait until all catalogues so far are acknowledged, or for a request to stop."""
         naps = max(1, round(PATIENCE_S / _NAP_S))
         if all(self._uplink.drain(_NAP_S) and not self._stop.is_set() for _ in range(naps)):
-            raise SimulatorError(
+            raise EdgeError(
                 f"{self._settings.bootstrap}: no answer from Kafka in {PATIENCE_S} s; is it up?"
             )
 

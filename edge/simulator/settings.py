@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from edge.simulator.documents import Model, read_document
+from edge.documents import Model, read_document
 from edge.simulator.faults import Fault
 from edge.simulator.links import LinkFaults
 from edge.simulator.recordings import Play
@@ -104,5 +104,5 @@ class SimulatorSettings(Model):
 
 
 def read_settings(path: Path) -> SimulatorSettings:
-    """Settings from a YAML file. Raises: SimulatorError: one line for each mistake in it."""
+    """Settings from a YAML file. Raises: EdgeError: one line for each mistake in it."""
     return read_document(path, SimulatorSettings)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from edge.simulator.documents import Model, read_document
+from edge.documents import Model, read_document
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -104,5 +104,5 @@ class Template(Model):
 
 
 def read_template(path: Path) -> Template:
-    """Raises: SimulatorError: one line for each mistake in the file."""
+    """Raises: EdgeError: one line for each mistake in the file."""
     return read_document(path, Template)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.signals import Behaviour, Signal, Slots, generator
 
 
@@ -29,7 +29,7 @@ class Timetable:
     """What is due in each tick of one gateway. Few different ticks exist; each is made once."""
 
     def __init__(self, behaviour: Behaviour, signal: Signal, tick_ms: int, key: int) -> None:
-        """Raises: SimulatorError: a period neither divides the tick nor is a multiple of it."""
+        """Raises: EdgeError: a period neither divides the tick nor is a multiple of it."""
         self._tick_ms = tick_ms
         self._period_ms = behaviour.period_ms.astype(np.int64)
         self._signal = signal
@@ -70,6 +70,6 @@ def _late_ms(behaviour: Behaviour, tick_ms: int, key: int) -> npt.NDArray[np.int
 def _check_periods(periods: npt.NDArray[np.int64], tick_ms: int) -> None:
     odd = [int(p) for p in periods if p % tick_ms and tick_ms % p]
     if odd:
-        raise SimulatorError(
+        raise EdgeError(
             f"period_ms {odd}: each must divide tick_ms ({tick_ms}) or be a multiple of it"
         )

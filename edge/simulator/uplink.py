@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class KafkaUplink:
         self._producer = Producer(settings | dict(extra or {}))
 
     def publish(self, topic: str, key: str, value: bytes) -> bool:
-        """Queue one record. Raises: SimulatorError: Kafka refused an earlier one for good."""
+        """Queue one record. Raises: EdgeError: Kafka refused an earlier one for good."""
         try:
             self._producer.produce(topic, value, key)
         except BufferError:
@@ -91,20 +91,20 @@ class KafkaUplink:
         return True
 
     def serve(self, wait_s: float) -> None:
-        """Raises: SimulatorError: Kafka refused a record for good."""
+        """Raises: EdgeError: Kafka refused a record for good."""
         self._producer.poll(wait_s)
         if self._failure:
-            raise SimulatorError(self._failure)
+            raise EdgeError(self._failure)
 
     def drain(self, timeout_s: float) -> int:
-        """Wait for acknowledgements. Raises: SimulatorError: Kafka refused a record for good."""
+        """Wait for acknowledgements. Raises: EdgeError: Kafka refused a record for good."""
         left: int = self._producer.flush(timeout_s)
         if self._failure:
-            raise SimulatorError(self._failure)
+            raise EdgeError(self._failure)
         return left
 
     def close(self, timeout_s: float) -> int:
-        """Drain, then give up the rest. Raises: SimulatorError: as `drain`."""
+        """Drain, then give up the rest. Raises: EdgeError: as `drain`."""
         left = self.drain(timeout_s)
         self._producer.purge()
         return left

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.simulator.console import line, settings_with, stop_on_signals
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.fleet import facility_name
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate as run_simulation
@@ -57,7 +57,7 @@ def simulate(
             ensure_topics(settings.bootstrap, map(facility_name, range(settings.facilities)))
         report = _tell if output is Format.JSON else _show
         summary = run_simulation(settings, report, stop=stop_on_signals())
-    except SimulatorError as error:
+    except EdgeError as error:
         raise SettingsError(str(error)) from None
     if output is Format.JSON:
         show_json(asdict(summary), indent=None)
@@ -80,7 +80,7 @@ def settings_of(
     """The scenario's settings with what was given in their place. Raises: SettingsError."""
     try:
         return settings_with(scenario, given, faults)
-    except SimulatorError as error:
+    except EdgeError as error:
         raise SettingsError(str(error)) from None
 
 

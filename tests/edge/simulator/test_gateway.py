@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.simulator.build import FleetBuilder, expected_batches
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.faults import Fault
 from edge.simulator.settings import PLANT, SimulatorSettings
 from udfs.batch import Quality, check, decode, encode
@@ -180,7 +180,7 @@ class TestTimetable:
         assert batch.slots().tolist() == [0, 0]
 
     def test_a_period_that_does_not_fit_is_refused(self):
-        with pytest.raises(SimulatorError, match=r"period_ms \[1000\]: each must divide tick_ms"):
+        with pytest.raises(EdgeError, match=r"period_ms \[1000\]: each must divide tick_ms"):
             gateway(tick_ms=1500)
 
 
@@ -260,11 +260,11 @@ class TestFaults:
         ],
     )
     def test_refuses(self, text, message):
-        with pytest.raises(SimulatorError, match=message):
+        with pytest.raises(EdgeError, match=message):
             Fault.parse(text)
 
     def test_a_fault_that_meets_no_sensor_is_refused(self):
-        with pytest.raises(SimulatorError, match='no sensor matches "pmup-001') as caught:
+        with pytest.raises(EdgeError, match='no sensor matches "pmup-001') as caught:
             gateway(faults=(Fault(kind="stuck", sensors="pmup-001.flow"),))
         assert "sensors are named as pump-001.flow" in str(caught.value)
 
@@ -283,7 +283,7 @@ class TestExpected:
         assert [b.sequence for b in expected_batches(settings, "plant-0001", "gw-1")] == [0, 3, 4]
 
     def test_refuses_what_has_no_answer(self):
-        with pytest.raises(SimulatorError, match="no gateway plant-0004/gw-1"):
+        with pytest.raises(EdgeError, match="no gateway plant-0004/gw-1"):
             expected_batches(self.settings, "plant-0004", "gw-1")
-        with pytest.raises(SimulatorError, match="need start_ms"):
+        with pytest.raises(EdgeError, match="need start_ms"):
             expected_batches(SimulatorSettings(batches=5), "plant-0001", "gw-1")

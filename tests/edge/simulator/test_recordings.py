@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.simulator.build import FleetBuilder
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.recordings import SHIPPED, read_recording
 from edge.simulator.settings import SimulatorSettings
 
@@ -129,15 +129,15 @@ class TestRefusals:
         ],
     )
     def test_bad_files(self, tmp_path, rows, message):
-        with pytest.raises(SimulatorError, match=message):
+        with pytest.raises(EdgeError, match=message):
             read_recording(self.recording(tmp_path, rows))
 
     def test_an_unknown_name_lists_what_is_there(self):
-        with pytest.raises(SimulatorError, match="shipped are ambient-temperature, well-valve"):
+        with pytest.raises(EdgeError, match="shipped are ambient-temperature, well-valve"):
             read_recording("well")
 
     def test_all_misfits_at_once(self):
-        with pytest.raises(SimulatorError) as caught:
+        with pytest.raises(EdgeError) as caught:
             play(sensors={"P-PDG": "no-such", "P-TPT": "tree-temperature", "X": "flow"})
         where = 'recording "well-valve-closure" on plant-0001/gw-1: '
         assert str(caught.value).splitlines() == [
@@ -147,5 +147,5 @@ class TestRefusals:
         ]
 
     def test_no_such_gateway(self):
-        with pytest.raises(SimulatorError, match="there is no gateway plant-0009/gw-1"):
+        with pytest.raises(EdgeError, match="there is no gateway plant-0009/gw-1"):
             play(facility="plant-0009")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.settings import PLANT
 from edge.simulator.template import read_template
 
@@ -45,7 +45,7 @@ assets:
     sensors: []
 """
     path = write(tmp_path, text)
-    with pytest.raises(SimulatorError) as caught:
+    with pytest.raises(EdgeError) as caught:
         read_template(path)
     lines = str(caught.value).replace(str(path), "plant.yaml").splitlines()
     kinds = "'temperature', 'vibration', 'pressure', 'flow', 'position', 'current', 'speed'"
@@ -71,10 +71,10 @@ assets:
     ],
 )
 def test_refuses(tmp_path, text, message):
-    with pytest.raises(SimulatorError, match=message):
+    with pytest.raises(EdgeError, match=message):
         read_template(write(tmp_path, text))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SimulatorError, match=r"none\.yaml: cannot be read: No such file"):
+    with pytest.raises(EdgeError, match=r"none\.yaml: cannot be read: No such file"):
         read_template(tmp_path / "none.yaml")

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from edge.simulator import run as running
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 from edge.simulator.run import simulate
 from edge.simulator.settings import SimulatorSettings
 from edge.simulator.uplink import KafkaUplink
@@ -49,7 +49,7 @@ def test_a_full_queue_takes_nothing():
 def test_without_kafka_it_says_so(monkeypatch):
     monkeypatch.setattr(running, "PATIENCE_S", 0.3)
     settings = SimulatorSettings(bootstrap="127.0.0.1:1", batches=1)
-    with pytest.raises(SimulatorError, match=r"127\.0\.0\.1:1: no answer from Kafka in 0.3 s"):
+    with pytest.raises(EdgeError, match=r"127\.0\.0\.1:1: no answer from Kafka in 0.3 s"):
         simulate(settings, lambda _: None)
 
 
@@ -59,8 +59,8 @@ def test_a_record_that_is_given_up_ends_the_run():
     uplink = KafkaUplink("127.0.0.1:1", extra=extra)
     uplink.publish("readings.x", "gw-1", b"value")
     with pytest.raises(
-        SimulatorError, match=r"refused a record for topic readings\.x: .*timed out"
+        EdgeError, match=r"refused a record for topic readings\.x: .*timed out"
     ):
         uplink.drain(5)
-    with pytest.raises(SimulatorError, match="must exist before the simulator starts"):
+    with pytest.raises(EdgeError, match="must exist before the simulator starts"):
         uplink.serve(0)

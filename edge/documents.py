@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge.simulator.errors import SimulatorError
+from edge.errors import EdgeError
 
 Loc = Sequence[int | str]
 
@@ -27,21 +27,21 @@ M = TypeVar("M", bound=Model)
 def read_document(path: Path, model: type[M]) -> M:
     """The YAML file as a `model`.
 
-    Raises: SimulatorError: no such file, not YAML, or one line for each mistake in it.
+    Raises: EdgeError: no such file, not YAML, or one line for each mistake in it.
     """
     try:
         text = path.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
     except OSError as error:
-        raise SimulatorError(f"{path}: cannot be read: {error.strerror}") from None
+        raise EdgeError(f"{path}: cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise SimulatorError(f"{path}: not YAML: {error}") from None
+        raise EdgeError(f"{path}: not YAML: {error}") from None
     try:
         return model.model_validate(data)
     except ValidationError as error:
         tree = yaml.compose(text)
         lines = [_line(path, tree, model, mistake) for mistake in error.errors()]
-        raise SimulatorError("\n".join(lines)) from None
+        raise EdgeError("\n".join(lines)) from None
 
 
 def explain(error: ValidationError) -> str:

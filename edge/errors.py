@@ -1,7 +1,7 @@
-"""What the simulator refuses, in words for the person who started it."""
+"""What the edge refuses, in words for the person who started it."""
 
 from __future__ import annotations
 
 
-class SimulatorError(Exception):
+class EdgeError(Exception):
     """`str()` says what is wrong, where, and the next step; several mistakes are several lines."""

@@ -1,0 +1,163 @@
+"""Everything that an operator of a gateway may set: one YAML file, checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from edge.documents import Model, read_document
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class TlsSettings(Model):
+    """Certificates of a connection. Files are read again when they change: no restart to renew."""
+
+    ca: Path = Field(description="Certificates that are trusted, PEM.")
+    certificate: Path | None = Field(default=None, description="Own certificate (mTLS), PEM.")
+    key: Path | None = Field(default=None, description="Key of the own certificate, PEM.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; give both or none")
+        return self
+
+
+class MqttSettings(Model):
+    """A broker to read from, and to tell local alarms to."""
+
+    host: str = Field(default="127.0.0.1", description="Host of the broker.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=1883, description="Its port.")
+    protocol: Literal["3.1.1", "5"] = Field(default="5", description="MQTT version.")
+    client_id: str | None = Field(
+        default=None, description="Client id; none: hardiot-<facility>-<gateway>."
+    )
+    username: str | None = Field(default=None, description="User name.")
+    password_file: Path | None = Field(default=None, description="File that holds the password.")
+    tls: TlsSettings | None = Field(default=None, description="None: without TLS.")
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=16384,
+        description="Messages that may be unacknowledged: all of about 1.5 s. The broker's own "
+        "limit (Mosquitto: max_inflight_messages) must not be lower.",
+    )
+    session_expiry_s: PositiveInt = Field(
+        default=90_000, description="How long the broker keeps messages for a gateway that is away."
+    )
+    sparkplug: tuple[str, ...] = Field(
+        default=("spBv1.0/#",), description="Sparkplug B topics to subscribe to; empty: none."
+    )
+    json_mapping: Path | None = Field(
+        default=None, description="Mapping file (YAML) of plain JSON topics; none: no such topics."
+    )
+
+
+class OpcUaNode(Model):
+    """One variable of an OPC UA server."""
+
+    node: str = Field(description="Node id, as ns=2;s=Pump1.Flow.")
+    sensor: str = Field(description="Name of the sensor.")
+    unit: str = Field(default="", description="Unit in which the server reports.")
+    kind: str = Field(default="", description="Kind of the sensor.")
+
+
+class OpcUaSettings(Model):
+    """An OPC UA server to subscribe to. Needs edge/requirements-opcua.txt."""
+
+    url: str = Field(description="Endpoint, as opc.tcp://127.0.0.1:4840.")
+    publishing_ms: PositiveInt = Field(default=500, description="Publishing interval.")
+    username: str | None = Field(default=None, description="User name.")
+    password_file: Path | None = Field(default=None, description="File that holds the password.")
+    nodes: tuple[OpcUaNode, ...] = Field(description="What to subscribe to.")
+
+
+class TickSettings(Model):
+    """How readings become batches."""
+
+    tick_ms: Annotated[int, Field(ge=100, le=10_000)] = Field(
+        default=1000, description="Length of a tick: one batch."
+    )
+    settle_ms: PositiveInt = Field(
+        default=150, description="How long a tick waits for readings after its end."
+    )
+    hold_ms: PositiveInt = Field(
+        default=2000, description="How long stragglers of one tick may hold up those after it."
+    )
+
+
+class SpoolSettings(Model):
+    """The store on disk."""
+
+    folder: Path = Field(
+        default=Path("spool"), description="Folder, on a disk that keeps what it syncs."
+    )
+    max_bytes: Annotated[int, Field(ge=4 * 1024 * 1024)] = Field(
+        default=8 * 1024**3, description="Hard cap of everything in the folder."
+    )
+    segment_bytes: Annotated[int, Field(ge=64 * 1024)] = Field(
+        default=16 * 1024**2, description="Size of a segment; the smallest unit that is dropped."
+    )
+    group_bytes: PositiveInt = Field(default=64 * 1024, description="Commit when this much waits.")
+    group_ms: PositiveInt = Field(default=50, description="Commit at the latest after this.")
+    checkpoint_s: PositiveFloat = Field(
+        default=60, description="Time between two checkpoints of filters and rules."
+    )
+
+
+class UplinkSettings(Model):
+    """The way to Kafka."""
+
+    bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka, as host:port,...")
+    tls: TlsSettings | None = Field(default=None, description="None: without TLS.")
+    compression: Literal["zstd", "lz4", "none"] = Field(default="lz4", description="Codec.")
+    live_within_s: PositiveFloat = Field(
+        default=10, description="A batch older than this is sent as backlog."
+    )
+    give_up_s: PositiveFloat = Field(
+        default=30, description="Without an answer after this, a live batch goes to the backlog."
+    )
+    in_flight_bytes: PositiveInt = Field(
+        default=4 * 1024**2, description="Bytes that may wait for Kafka's answer."
+    )
+    backlog_factor: PositiveFloat = Field(
+        default=4, description="Backlog is sent at most this many times as fast as live data."
+    )
+    admission: Literal["off", "required"] = Field(
+        default="off", description="Whether backlog needs the cloud's token (topic admission.)."
+    )
+    ledger_s: PositiveFloat = Field(default=10, description="Time between two words to the ledger.")
+
+
+class HttpSettings(Model):
+    """Local page, health and metrics."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: NonNegativeInt = Field(default=8790, description="Port; 0: any free one.")
+
+
+class GatewaySettings(Model):
+    """One gateway."""
+
+    facility: Name = Field(description="The site; the tenant.")
+    gateway: Name = Field(default="gw-1", description="Name of this box at its site.")
+    mqtt: MqttSettings | None = Field(default=None, description="Read from an MQTT broker.")
+    opcua: tuple[OpcUaSettings, ...] = Field(default=(), description="Read from OPC UA servers.")
+    catalogue: Path | None = Field(
+        default=None, description="YAML file of sensors: what births and messages do not say."
+    )
+    filters: Path | None = Field(default=None, description="YAML file of filters, by kind.")
+    rules: Path | None = Field(default=None, description="Folder of rules to pre-screen with.")
+    alarm_topic: str = Field(
+        default="hardiot/{facility}/{gateway}/alarms", description="MQTT topic of local alarms."
+    )
+    ticks: TickSettings = TickSettings()
+    spool: SpoolSettings = SpoolSettings()
+    uplink: UplinkSettings = UplinkSettings()
+    http: HttpSettings = HttpSettings()
+
+
+def read_settings(path: Path) -> GatewaySettings:
+    """Settings from a YAML file. Raises: EdgeError: one line for each mistake in it."""
+    return read_document(path, GatewaySettings)
