@@ -1,0 +1,120 @@
+"""Slots never move, whatever happens to the process or the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge import registry as registries
+from edge.errors import EdgeError
+from edge.registry import FILE, Registry, Sensor
+from udfs import catalogue as catalogues
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry.open(tmp_path, "plant-07", "gw-1")
+
+
+def again(tmp_path: Path) -> Registry:
+    return Registry.open(tmp_path, "plant-07", "gw-1")
+
+
+def test_new_names_get_the_next_slot_and_known_ones_keep_theirs(registry: Registry):
+    assert [registry.slot(Sensor(name)) for name in ("a", "b", "a", "c")] == [0, 1, 0, 2]
+    assert registry.find("b") == 1
+    assert registry.find("d") is None
+    assert registry.slot(Sensor("b", unit="bar")) == 1
+    assert registry.sensor(1).unit == ""  # what was said first stays
+
+
+def test_a_commit_makes_a_version_that_a_later_process_reads(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a", unit="bar", kind="pressure", asset="pump-1", low=0, high=16))
+    assert registry.commit()
+    registry.slot(Sensor("b", period_ms=100))
+    assert registry.commit()
+    later = again(tmp_path)
+    assert later.newest == 2
+    assert [later.slot(Sensor(name)) for name in ("c", "b", "a")] == [2, 1, 0]
+    old, new = later.version(1), later.version(2)
+    assert (old.name, new.name) == (("a",), ("a", "b"))
+    assert (new.unit, new.kind, new.asset) == (("bar", ""), ("pressure", ""), ("pump-1", ""))
+    assert new.low.tolist() == [0, -np.inf]
+    assert new.high.tolist() == [16, np.inf]
+    assert new.period_ms.tolist() == [1000, 100]
+    assert catalogues.decode(catalogues.encode(new)).name == ("a", "b")
+
+
+def test_nothing_new_makes_no_version(registry: Registry):
+    assert not registry.commit()
+    registry.slot(Sensor("a"))
+    assert registry.commit()
+    assert not registry.commit()
+    assert registry.newest == 1
+
+
+def test_what_was_not_committed_is_gone_after_a_kill(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a"))
+    registry.commit()
+    registry.slot(Sensor("b"))
+    assert again(tmp_path).find("b") is None
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_an_unknown_version_is_an_error(registry: Registry, number: int):
+    registry.slot(Sensor("a"))
+    registry.commit()
+    with pytest.raises(IndexError, match=f"catalogue {number}; there are 1 to 1"):
+        registry.version(number)
+
+
+def test_names_are_bounded(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registries, "MAX_SENSORS", 2)
+    assert [registry.slot(Sensor(name)) for name in ("a", "b", "c", "a")] == [0, 1, None, 0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data | {"versions": [3]},
+        lambda data: data | {"sensors": {}},
+        lambda data: data | {"format": "other"},
+        lambda data: data["versions"],
+        lambda data: data | {"sensors": data["sensors"] | {"name": ["a", "a"]}},
+    ],
+)
+def test_a_damaged_file_is_never_guessed_at(registry: Registry, tmp_path: Path, spoil):
+    registry.slot(Sensor("a"))
+    registry.slot(Sensor("b"))
+    registry.commit()
+    path = tmp_path / FILE
+    path.write_text(json.dumps(spoil(json.loads(path.read_text()))))
+    with pytest.raises(EdgeError, match=r"catalogue\.json: damaged .* put back a copy"):
+        again(tmp_path)
+
+
+def test_the_file_of_another_gateway_is_refused(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a"))
+    registry.commit()
+    with pytest.raises(EdgeError, match="belongs to plant-07/gw-1, not plant-08/gw-1"):
+        Registry.open(tmp_path, "plant-08", "gw-1")
+
+
+def test_a_disk_that_refuses_leaves_the_old_version(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    registry.slot(Sensor("a"))
+    registry.commit()
+    registry.slot(Sensor("b"))
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(registries, "replace_file", refuse)
+    with pytest.raises(OSError, match="No space"):
+        registry.commit()
+    assert registry.newest == 1
+    assert again(tmp_path).newest == 1
