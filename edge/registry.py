@@ -12,7 +12,7 @@ length of each version hold them all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
@@ -31,7 +31,7 @@ MAX_SENSORS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """What a birth, a mapping or the catalogue file says of a sensor. `unit` is the one sent up."""
+    """What a birth, a mapping or the catalogue file says of a sensor."""
 
     name: str
     unit: str = ""
@@ -43,24 +43,42 @@ class Sensor:
 
 
 class Registry:
-    """The sensors of one gateway. Inputs ask for slots in their threads; the pipeline commits."""
+    """The sensors of one gateway. Inputs ask for slots in their threads; the pipeline commits.
 
-    def __init__(self, facility: str, gateway: str, folder: Path) -> None:
+    complete: what the catalogue file adds to, or puts in the place of, what a device says.
+    """
+
+    def __init__(
+        self,
+        facility: str,
+        gateway: str,
+        folder: Path,
+        complete: Callable[[Sensor], Sensor] = lambda sensor: sensor,
+    ) -> None:
         self.facility, self.gateway, self._folder = facility, gateway, folder
+        self._complete = complete
         self._sensors: list[Sensor] = []
         self._slots: dict[str, int] = {}
         self._lengths: list[int] = []  # of each version, from version 1
+        self._reported: dict[int, str] = {}  # slot -> unit of its device, where that is another one
+        self._changed = False
         self._lock = RLock()
         self._made: dict[int, Catalogue] = {}
 
     @classmethod
-    def open(cls, folder: Path, facility: str, gateway: str) -> Registry:
+    def open(
+        cls,
+        folder: Path,
+        facility: str,
+        gateway: str,
+        complete: Callable[[Sensor], Sensor] = lambda sensor: sensor,
+    ) -> Registry:
         """The registry of a folder, empty when there is none yet.
 
         Raises: EdgeError: the file is damaged, or of another gateway. It is never guessed: with
             other slots every later reading would be taken for another sensor's.
         """
-        registry = cls(facility, gateway, folder)
+        registry = cls(facility, gateway, folder, complete)
         path = folder / FILE
         if path.exists():
             registry._load(path)
@@ -76,14 +94,23 @@ class Registry:
     def slot(self, sensor: Sensor) -> int | None:
         """The slot of a sensor, a new one for a new name; None when there are too many.
 
-        What was said of a known name first stays: a slot means the same for ever.
+        What was said of a known name first stays: a slot means the same for ever. Only the unit in
+        which its device reports may change (`reported_units`).
         """
         with self._lock:
-            known = self._slots.get(sensor.name)
-            if known is not None or len(self._sensors) >= MAX_SENSORS:
-                return known
-            self._sensors.append(sensor)
-            return self._slots.setdefault(sensor.name, len(self._sensors) - 1)
+            slot = self._slots.get(sensor.name)
+            if slot is None:
+                if len(self._sensors) >= MAX_SENSORS:
+                    return None
+                slot = self._slots[sensor.name] = len(self._sensors)
+                self._sensors.append(self._complete(sensor))
+            self._note_unit(slot, sensor.unit)
+            return slot
+
+    def reported_units(self) -> dict[int, str]:
+        """Slots whose device reports in another unit than the catalogue has, and that unit."""
+        with self._lock:
+            return dict(self._reported)
 
     def sensor(self, slot: int) -> Sensor:
         """What is known of a slot."""
@@ -105,12 +132,13 @@ class Registry:
         Raises: OSError: the disk refused; no batch may use the new slots then.
         """
         with self._lock:
-            if len(self._sensors) == (self._lengths[-1] if self._lengths else 0):
+            grown = len(self._sensors) > (self._lengths[-1] if self._lengths else 0)
+            if not grown and not self._changed:
                 return False
-            lengths = [*self._lengths, len(self._sensors)]
-            replace_file(self._folder / FILE, self._text(self._sensors, lengths))
-            self._lengths = lengths
-            return True
+            lengths = [*self._lengths, len(self._sensors)] if grown else self._lengths
+            replace_file(self._folder / FILE, self._text(lengths))
+            self._lengths, self._changed = lengths, False
+            return grown
 
     def version(self, number: int) -> Catalogue:
         """The catalogue of a version from 1 to `newest`. Raises: IndexError: another number."""
@@ -122,13 +150,25 @@ class Registry:
             self._made = {number: made}  # only the last one asked for is worth keeping
         return made
 
-    def _text(self, sensors: Iterable[Sensor], lengths: list[int]) -> bytes:
+    def _note_unit(self, slot: int, unit: str) -> None:
+        own = self._sensors[slot].unit
+        reported = unit if unit and own and unit != own else None
+        if reported == self._reported.get(slot):
+            return
+        self._changed = True
+        if reported is None:
+            del self._reported[slot]
+        else:
+            self._reported[slot] = reported
+
+    def _text(self, lengths: list[int]) -> bytes:
         columns: dict[str, list[object]] = {name: [] for name in Sensor.__dataclass_fields__}
-        for sensor in sensors:
+        for sensor in self._sensors:
             for name, value in asdict(sensor).items():
                 columns[name].append(value)
         head = {"format": FORMAT, "facility": self.facility, "gateway": self.gateway}
-        return json.dumps({**head, "versions": lengths, "sensors": columns}).encode()
+        body = {"versions": lengths, "sensors": columns, "reported": list(self._reported.items())}
+        return json.dumps(head | body).encode()
 
     def _load(self, path: Path) -> None:
         try:
@@ -137,6 +177,7 @@ class Registry:
             columns, lengths = data["sensors"], data["versions"]
             rows = zip(*(columns[name] for name in Sensor.__dataclass_fields__), strict=True)
             self._sensors = [Sensor(*row) for row in rows]
+            self._reported = {int(slot): str(unit) for slot, unit in data["reported"]}
             sound = data["format"] == FORMAT and lengths[-1:] == [len(self._sensors)]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EdgeError(_damaged(path, str(error))) from None

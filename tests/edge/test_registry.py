@@ -118,3 +118,20 @@ def test_a_disk_that_refuses_leaves_the_old_version(
         registry.commit()
     assert registry.newest == 1
     assert again(tmp_path).newest == 1
+
+
+def test_the_catalogue_file_completes_what_a_device_says(tmp_path: Path):
+    def complete(sensor: Sensor) -> Sensor:
+        return Sensor(sensor.name, unit="bar", kind="pressure")
+
+    registry = Registry.open(tmp_path, "plant-07", "gw-1", complete)
+    registry.slot(Sensor("a", unit="psi"))
+    registry.slot(Sensor("b", unit="bar"))
+    assert registry.sensor(0).kind == "pressure"
+    assert registry.reported_units() == {0: "psi"}
+    registry.commit()
+    assert again(tmp_path).reported_units() == {0: "psi"}
+    later = Registry.open(tmp_path, "plant-07", "gw-1", complete)
+    later.slot(Sensor("a", unit="bar"))  # the device was set right
+    assert not later.commit()  # no new version for it
+    assert again(tmp_path).reported_units() == {}
