@@ -6,7 +6,7 @@
     registry.version(3)                                           # the catalogue of that version
 
 A version is the first so-and-so many sensors: later ones only add at the end, so one list and the
-length of each version hold them all.
+length of each version hold them all. The file has a checksum and a copy: it is never guessed at.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
 
+import google_crc32c
 import numpy as np
 
 from edge.errors import EdgeError
@@ -24,6 +25,7 @@ from edge.files import replace_file
 from udfs.catalogue import Catalogue
 
 FILE = "catalogue.json"
+COPY = "catalogue.copy.json"
 FORMAT = "hardiot.edge-catalogue.v1"
 # a device that makes up names would fill memory and the topic; two gateways hold more
 MAX_SENSORS = 200_000
@@ -75,13 +77,20 @@ class Registry:
     ) -> Registry:
         """The registry of a folder, empty when there is none yet.
 
-        Raises: EdgeError: the file is damaged, or of another gateway. It is never guessed: with
-            other slots every later reading would be taken for another sensor's.
+        Raises: EdgeError: file and copy are damaged, or are of another gateway. With other slots
+            every later reading would be taken for another sensor's.
         """
         registry = cls(facility, gateway, folder, complete)
-        path = folder / FILE
-        if path.exists():
-            registry._load(path)
+        damages = []
+        for path in (folder / FILE, folder / COPY):
+            if path.exists():
+                try:
+                    registry._load(path)
+                    return registry
+                except _Damaged as damaged:
+                    damages.append(f"{path}: damaged ({damaged})")
+        if damages:
+            raise EdgeError("\n".join([*damages, _ADVICE]))
         return registry
 
     def __len__(self) -> int:
@@ -136,7 +145,9 @@ class Registry:
             if not grown and not self._changed:
                 return False
             lengths = [*self._lengths, len(self._sensors)] if grown else self._lengths
-            replace_file(self._folder / FILE, self._text(lengths))
+            text = self._text(lengths)
+            replace_file(self._folder / FILE, text)
+            replace_file(self._folder / COPY, text)
             self._lengths, self._changed = lengths, False
             return grown
 
@@ -168,36 +179,41 @@ class Registry:
                 columns[name].append(value)
         head = {"format": FORMAT, "facility": self.facility, "gateway": self.gateway}
         body = {"versions": lengths, "sensors": columns, "reported": list(self._reported.items())}
-        return json.dumps(head | body).encode()
+        text = json.dumps(head | body)
+        return f"{google_crc32c.value(text.encode()):08x} {text}".encode()
 
     def _load(self, path: Path) -> None:
         try:
-            data = json.loads(path.read_bytes())
-            owner = (data["facility"], data["gateway"])
-            columns, lengths = data["sensors"], data["versions"]
+            checksum, _, text = path.read_bytes().partition(b" ")
+            if int(checksum, 16) != google_crc32c.value(text):
+                raise _Damaged("its checksum is wrong")
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise _Damaged(f"format {data['format']}")
+            columns = data["sensors"]
             rows = zip(*(columns[name] for name in Sensor.__dataclass_fields__), strict=True)
-            self._sensors = [Sensor(*row) for row in rows]
-            self._reported = {int(slot): str(unit) for slot, unit in data["reported"]}
-            sound = data["format"] == FORMAT and lengths[-1:] == [len(self._sensors)]
+            sensors = [Sensor(*row) for row in rows]
+            reported = {int(slot): str(unit) for slot, unit in data["reported"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EdgeError(_damaged(path, str(error))) from None
-        self._lengths = lengths
-        self._slots = {sensor.name: slot for slot, sensor in enumerate(self._sensors)}
-        if not sound or len(self._slots) != len(self._sensors):
-            raise EdgeError(_damaged(path, "its parts do not fit together"))
+            raise _Damaged(str(error)) from None
+        owner = (data["facility"], data["gateway"])
         if owner != (self.facility, self.gateway):
             raise EdgeError(
                 f"{path}: belongs to {owner[0]}/{owner[1]}, not {self.facility}/{self.gateway}; "
                 "give each gateway a folder of its own"
             )
+        self._sensors, self._lengths, self._reported = sensors, data["versions"], reported
+        self._slots = {sensor.name: slot for slot, sensor in enumerate(sensors)}
 
 
-def _damaged(path: Path, why: str) -> str:
-    return (
-        f"{path}: damaged ({why}); put back a copy, from a backup or from topic catalogue. "
-        "To start over under new slots, move the whole spool folder away and give the gateway "
-        "another name"
-    )
+class _Damaged(Exception):
+    """A file that is not as it was written."""
+
+
+_ADVICE = (
+    "put back a copy, from a backup or from topic catalogue; to start over under new slots, move "
+    "the whole folder away and give the gateway another name"
+)
 
 
 def _catalogue(registry: Registry, number: int, sensors: list[Sensor]) -> Catalogue:

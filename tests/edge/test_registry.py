@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from edge import registry as registries
 from edge.errors import EdgeError
-from edge.registry import FILE, Registry, Sensor
+from edge.registry import COPY, FILE, Registry, Sensor
 from udfs import catalogue as catalogues
 
 
@@ -76,23 +75,23 @@ def test_names_are_bounded(registry: Registry, monkeypatch: pytest.MonkeyPatch):
     assert [registry.slot(Sensor(name)) for name in ("a", "b", "c", "a")] == [0, 1, None, 0]
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda data: data | {"versions": [3]},
-        lambda data: data | {"sensors": {}},
-        lambda data: data | {"format": "other"},
-        lambda data: data["versions"],
-        lambda data: data | {"sensors": data["sensors"] | {"name": ["a", "a"]}},
-    ],
-)
-def test_a_damaged_file_is_never_guessed_at(registry: Registry, tmp_path: Path, spoil):
+def test_a_damaged_file_is_made_good_by_its_copy(registry: Registry, tmp_path: Path):
     registry.slot(Sensor("a"))
     registry.slot(Sensor("b"))
     registry.commit()
-    path = tmp_path / FILE
-    path.write_text(json.dumps(spoil(json.loads(path.read_text()))))
-    with pytest.raises(EdgeError, match=r"catalogue\.json: damaged .* put back a copy"):
+    whole = (tmp_path / FILE).read_bytes()
+    for at in range(0, len(whole), 7):
+        for spoilt in (whole[:at], whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]):
+            (tmp_path / FILE).write_bytes(spoilt)
+            assert again(tmp_path).find("b") == 1
+
+
+def test_a_damaged_file_without_a_copy_is_never_guessed_at(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a"))
+    registry.commit()
+    for name in (FILE, COPY):
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace('"a"', '"b"'))
+    with pytest.raises(EdgeError, match=r"catalogue\.json: damaged .*checksum[\s\S]* put back"):
         again(tmp_path)
 
 
