@@ -91,7 +91,7 @@ def test_a_damaged_file_without_a_copy_is_never_guessed_at(registry: Registry, t
     registry.commit()
     for name in (FILE, COPY):
         (tmp_path / name).write_text((tmp_path / name).read_text().replace('"a"', '"b"'))
-    with pytest.raises(EdgeError, match=r"catalogue\.json: damaged .*checksum[\s\S]* put back"):
+    with pytest.raises(EdgeError, match=r"catalogue\.json: damaged .*checksum[\s\S]*put back"):
         again(tmp_path)
 
 
