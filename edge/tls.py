@@ -78,8 +78,10 @@ def _load_own(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 
 def kafka_properties(settings: TlsSettings) -> dict[str, str]:
-    """Properties of confluent-kafka for the same connection. librdkafka reads the files once, when a
-    client is made; so a client is made anew when `Watch` says so."""
+    """Properties of confluent-kafka for the same connection.
+
+    librdkafka reads the files once, when a client is made: make another when `Watch` says so.
+    """
     properties = {
         "security.protocol": "ssl",
         "ssl.ca.location": str(settings.ca),
@@ -95,6 +97,8 @@ def explain(error: Exception) -> str:
     """Why a TLS connection was refused, in words; of another error its own text."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ConnectionResetError):
+        return "it closed the connection; if it keeps doing so, its log says what it refuses"
     if isinstance(error, ssl.SSLError) and error.reason:
         for name, meaning in _MEANINGS.items():
             if error.reason.endswith(name):

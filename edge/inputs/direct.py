@@ -4,8 +4,8 @@
     direct.catalogue(catalogue)                      # its slots are what batches speak of
     direct.offer(batch, received_ms=now_ms)
 
-Columns are handed on as they are, and copied only where they need another form: who offers them must
-not change them afterwards.
+Columns are handed on as they are, and copied only where they need another form: who offers them
+must not change them afterwards.
 """
 
 from __future__ import annotations

@@ -127,9 +127,7 @@ def test_columns_of_different_lengths_are_refused(direct: DirectInput, taken: li
     assert not any(result.blocks for result in taken)
 
 
-def test_the_receipt_is_given_once_everything_is_released(
-    direct: DirectInput, taken: list[Result]
-):
+def test_the_receipt_is_given_once_everything_is_released(direct: DirectInput, taken: list[Result]):
     given: list[str] = []
     receipt = Receipt(lambda: given.append("given"))
     direct.offer(batch([1, 2, 3]), RECEIVED, receipt)
