@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,18 +60,59 @@ class OpcUaNode(Model):
 
     node: str = Field(description="Node id, as ns=2;s=Pump1.Flow.")
     sensor: str = Field(description="Name of the sensor.")
-    unit: str = Field(default="", description="Unit in which the server reports.")
+    unit: str = Field(
+        default="", description="Unit in which the server reports; empty: as it says itself."
+    )
     kind: str = Field(default="", description="Kind of the sensor.")
+    asset: str = Field(default="", description="Machine that it belongs to.")
+
+
+class OpcUaSecurity(Model):
+    """Signed and encrypted messages. The server must trust our certificate, and we trust one."""
+
+    policy: Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"] = Field(
+        default="Basic256Sha256", description="Security policy, one that the server offers."
+    )
+    mode: Literal["Sign", "SignAndEncrypt"] = Field(
+        default="SignAndEncrypt", description="Whether messages are only signed."
+    )
+    certificate: Path = Field(description="Own certificate, PEM or DER, with our URI in it.")
+    key: Path = Field(description="Its key, PEM or DER.")
+    server_certificate: Path = Field(description="The one certificate that is trusted.")
 
 
 class OpcUaSettings(Model):
     """An OPC UA server to subscribe to. Needs edge/requirements-opcua.txt."""
 
-    url: str = Field(description="Endpoint, as opc.tcp://127.0.0.1:4840.")
-    publishing_ms: PositiveInt = Field(default=500, description="Publishing interval.")
+    url: Annotated[str, Field(pattern=r"^opc\.tcp://[^@]+$")] = Field(
+        description="Endpoint, as opc.tcp://127.0.0.1:4840."
+    )
+    publishing_ms: Annotated[int, Field(ge=50, le=60_000)] = Field(
+        default=500, description="Publishing interval."
+    )
+    sampling_ms: PositiveInt | None = Field(
+        default=None, description="How often the server looks at a variable; none: as published."
+    )
+    queue_size: Annotated[int, Field(ge=2, le=100_000)] = Field(
+        default=20,
+        description="Values of a variable that the server keeps for us: with 20 and a sampling of "
+        "500 ms, what happens within 10 s of a lost connection is not lost.",
+    )
     username: str | None = Field(default=None, description="User name.")
     password_file: Path | None = Field(default=None, description="File that holds the password.")
-    nodes: tuple[OpcUaNode, ...] = Field(description="What to subscribe to.")
+    security: OpcUaSecurity | None = Field(default=None, description="None: neither of the two.")
+    nodes: Annotated[tuple[OpcUaNode, ...], Field(min_length=1)] = Field(
+        description="What to subscribe to."
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> OpcUaSettings:
+        for what in ("node", "sensor"):
+            counts = Counter(getattr(node, what) for node in self.nodes)
+            twice = sorted(name for name, count in counts.items() if count > 1)
+            if twice:
+                raise ValueError(f"{what} is there more than once: {', '.join(twice[:10])}")
+        return self
 
 
 class TickSettings(Model):
