@@ -1,0 +1,144 @@
+"""The cloud's rules over the gateway's own batches, on site: alerts that need no network.
+
+    prescreen = Prescreen(load_rules(), "plant-07", "gw-1")
+    events = prescreen.on_batch(batch, catalogue, now_ms)     # in the order of their numbers
+    prescreen.restore(prescreen.snapshot(), registry)
+
+The ids are those that the cloud gives for the same readings, so whoever has one has both. What a
+restart runs through again comes out again under the same ids.
+
+Left out are rules about the silence of a whole gateway (`no_data` of `gateway`): a gateway cannot
+tell of itself that it is silent. They are judged by a timer, in the cloud; there is none here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from edge.alarms import Firing
+from udfs.alerts import AlertEvent
+from udfs.batch import Batch
+from udfs.catalogue import Catalogue
+from udfs.detection import Watch
+from udfs.rule import Rule
+from udfs.state import BadState, pack, unpack
+
+_STATE, _VERSION = "edge_prescreen", 1
+# Older than this and older than what was judged: from a buffer. (The uplink draws the line there.)
+_NEWS_MS = 10_000
+
+
+class Versions(Protocol):
+    """Where catalogues are looked up; the registry is one."""
+
+    def version(self, number: int) -> Catalogue: ...
+
+
+class Prescreen:
+    """All rules over one gateway.
+
+    firing: what fires now; part of the state, so a restart does not forget it. passed_over: late
+    ticks that were not judged here.
+    """
+
+    def __init__(self, rules: Sequence[Rule], facility: str, gateway: str) -> None:
+        self._rules = rules
+        self._owner = (facility, gateway)
+        self._reset()
+        self.passed_over = 0
+
+    def _reset(self) -> None:
+        self._watch: Watch | None = None
+        self._version = 0
+        self._newest_ms = 0  # event time of the newest batch that was judged
+        self.firing = Firing()
+
+    def on_batch(self, batch: Batch, catalogue: Catalogue, now_ms: int) -> list[AlertEvent]:
+        """Judge a batch; one whose number was there already changes nothing.
+
+        Args: batch: as it was made, in lane live. catalogue: the one that it names. now_ms: wall
+            clock, UTC epoch ms; it decides nothing but whether old times are news.
+        Returns: alerts by rule, then sensor, then time.
+        """
+        watch = self._watch_for(catalogue)
+        if self._is_late(batch.time_ms, now_ms):
+            self.passed_over += 1
+            batch = self._number_only(batch)
+        self._newest_ms = batch.time_ms
+        events = watch.on_batch(batch, now_ms)
+        for event in events:
+            self.firing.take(event)
+        return events
+
+    def snapshot(self) -> bytes:
+        """The whole state as versioned bytes."""
+        fields = {
+            "facility": self._owner[0],
+            "gateway": self._owner[1],
+            "version": self._version,
+            "newest_ms": self._newest_ms,
+            "watch": self._watch.snapshot() if self._watch else None,
+            "firing": json.dumps(self.firing.to_plain()),
+        }
+        return pack(_STATE, _VERSION, fields)
+
+    def restore(self, data: bytes, catalogues: Versions) -> None:
+        """Go on from a snapshot, with the rules of now: the next batch resolves what is gone.
+
+        Raises: BadState: other bytes, another gateway's, or no such catalogue; it is empty then.
+        """
+        self._reset()
+        version, fields = unpack(data, _STATE)
+        if version > _VERSION:
+            raise BadState(f"state version {version}; this gateway knows up to {_VERSION}")
+        owner = (fields["facility"], fields["gateway"])
+        if owner != self._owner:
+            raise BadState(f"state of {'/'.join(owner)}, not of {'/'.join(self._owner)}")
+        if fields["watch"] is None:
+            return
+        try:
+            catalogue = catalogues.version(fields["version"])
+        except IndexError:
+            raise BadState(f"there is no catalogue {fields['version']} any more") from None
+        firing = Firing.from_plain(json.loads(fields["firing"]))
+        self._watch = Watch.restore(self._rules, catalogue, fields["watch"])
+        self._version, self._newest_ms = fields["version"], fields["newest_ms"]
+        self.firing = firing
+
+    def _watch_for(self, catalogue: Catalogue) -> Watch:
+        """The watch, grown to the catalogue when that is a newer one."""
+        if self._watch is None:
+            self._watch = Watch(self._rules, catalogue)
+        elif catalogue.version > self._version:
+            self._watch = Watch.restore(self._rules, catalogue, self._watch.snapshot())
+        self._version = max(self._version, catalogue.version)
+        return self._watch
+
+    def _is_late(self, time_ms: int, now_ms: int) -> bool:
+        """Whether the batch tells of the past: a straggler, or what a device had buffered.
+
+        A time that went far back and is the clock's time all the same means that the clock was set
+        back; that is news, and the conditions take it as a gap.
+        """
+        behind_ms = self._newest_ms - time_ms
+        return behind_ms > 0 and (behind_ms <= _NEWS_MS or now_ms - time_ms > _NEWS_MS)
+
+    def _number_only(self, batch: Batch) -> Batch:
+        """The batch without readings, so that its number is no hole.
+
+        Judged in line, old readings would end what is pending and clear what fires, and the next
+        reading would raise it anew under another id. The cloud judges them, in lane backlog.
+        """
+        return replace(
+            batch,
+            time_ms=self._newest_ms,
+            value=np.empty(0),
+            sensor=np.empty(0, np.uint32),
+            offset_ms=None,
+            quality=None,
+        )
