@@ -10,19 +10,22 @@ from typing import Annotated
 
 import typer
 
-from edge.simulator import measure as measuring
-from edge.simulator.console import line, settings_with, stop_on_signals
 from edge.errors import EdgeError
+from edge.simulator import measure as measuring
+from edge.simulator.console import MQTT_HELP, line, settings_with, stop_on_signals
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
 
-app = typer.Typer(help="A fleet of gateways that sends readings to Kafka.", no_args_is_help=True)
+app = typer.Typer(
+    help="A fleet of gateways that sends readings to Kafka or MQTT.", no_args_is_help=True
+)
 
 
 @app.command()
 def run(
     scenario: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Kafka, as host:port.")] = None,
+    mqtt: Annotated[str | None, typer.Option(help=MQTT_HELP)] = None,
     facilities: Annotated[int | None, typer.Option(help="Number of facilities.")] = None,
     sensors: Annotated[int | None, typer.Option(help="Sensors of each gateway.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Event time to simulate.")] = None,
@@ -46,7 +49,7 @@ def run(
         "produce_only": produce_only or None,
     }
     try:
-        settings = settings_with(scenario, given, fault or [])
+        settings = settings_with(scenario, given, fault or [], mqtt)
         summary = simulate(settings, _show, stop=stop_on_signals())
     except EdgeError as error:
         typer.echo(str(error), err=True)

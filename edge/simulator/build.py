@@ -5,7 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+import numpy as np
+
+from edge.block import Block
 from edge.errors import EdgeError
+from edge.simulator.devices import times_of
 from edge.simulator.faults import Fault, place_fault
 from edge.simulator.fleet import fleet, place
 from edge.simulator.gateway import SimulatedGateway
@@ -34,6 +38,21 @@ def expected_batches(settings: SimulatorSettings, facility: str, gateway: str) -
     index = names.index((facility, gateway))
     source = made.gateway(index, settings.start_ms)
     return (source.batch(sequence) for sequence in made.link(index).sent())
+
+
+def expected_readings(settings: SimulatorSettings, facility: str, gateway: str) -> Block:
+    """All readings that a gateway's machines make in a whole run, by slot, then time.
+
+    A real gateway makes batches of its own of them. The whole run is held in memory.
+    Raises: EdgeError: as `expected_batches`.
+    """
+    batches = list(expected_batches(settings, facility, gateway))
+    good = [np.zeros(len(b), np.uint8) if b.quality is None else b.quality for b in batches]
+    slot = np.concatenate([batch.slots() for batch in batches])
+    time_ms = np.concatenate([times_of(batch) for batch in batches])
+    order = np.lexsort((time_ms, slot))
+    value = np.concatenate([batch.value for batch in batches])
+    return Block(slot[order], time_ms[order], value[order], np.concatenate(good)[order])
 
 
 class FleetBuilder:

@@ -67,9 +67,9 @@ class SimulatedGateway:
         quality = self._spoil(draft, sequence)
         return self._assemble(draft, due, quality, sequence, time_ms, lane, sent_ms)
 
-    def is_sent_twice(self, sequence: int, fraction: float) -> bool:
-        """Whether the batch is one of that fraction of all that are sent twice."""
-        return fraction > 0 and self._happens(sequence, _TWICE, fraction)
+    def is_sent_twice(self, sequence: int, fraction: float, message: int = 0) -> bool:
+        """Whether that message of the batch is one of that fraction of all that are sent twice."""
+        return fraction > 0 and self._happens(sequence, _TWICE + (message << 3), fraction)
 
     def _draft(self, due: Due, sequence: int, time_ms: int) -> Draft:
         noise = due.signal.noise * self._pool.draw(mix(self._key, sequence), len(due.slots))

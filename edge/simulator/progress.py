@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Tally:
-    """One gateway's count; a batch sent twice is one batch and one duplicate.
+    """One gateway's count; a message sent twice is one message and one duplicate.
 
+    messages: records of Kafka, one a batch, or messages of MQTT, one a device of the tick.
     sent_through: the highest sequence number sent, in whatever lane; -1 before the first.
     backlog: batches sent in lane backlog, out of `batches`.
     """
 
     batches: int = 0
     readings: int = 0
+    messages: int = 0
     duplicates: int = 0
     backlog: int = 0
     sent_through: int = -1
@@ -27,6 +29,7 @@ class Progress:
     seconds: float
     batches: int
     readings: int
+    messages: int
     duplicates: int
     backlog: int
     readings_per_s: float
@@ -42,6 +45,7 @@ class GatewaySummary:
     epoch: int
     batches: int
     readings: int
+    messages: int
     duplicates: int
     backlog: int
     lost: int
@@ -52,14 +56,15 @@ class GatewaySummary:
 class Summary:
     """A run. start_ms: event time of the first tick. seconds: by the clock.
 
-    behind_ms: furthest behind the schedule. unacknowledged: records that Kafka never confirmed.
-    stopped: it was told to stop before the end.
+    behind_ms: furthest behind the schedule. unacknowledged: records that Kafka, or
+    messages that the MQTT broker, never confirmed. stopped: it was told to stop before the end.
     """
 
     start_ms: int
     seconds: float
     batches: int
     readings: int
+    messages: int
     duplicates: int
     behind_ms: float
     unacknowledged: int

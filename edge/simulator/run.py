@@ -14,22 +14,18 @@ from collections.abc import Callable
 from threading import Event
 
 from edge.simulator.build import FleetBuilder
-from edge.errors import EdgeError
 from edge.simulator.links import Send
+from edge.simulator.outlet import NAP_S, KafkaOutlet, Outlet
 from edge.simulator.progress import GatewaySummary, Progress, Summary, Tally
+from edge.simulator.publisher import MqttOutlet
 from edge.simulator.settings import SimulatorSettings
 from edge.simulator.uplink import Discard, KafkaUplink, Uplink
-from udfs import catalogue as catalogues
-from udfs.batch import Lane, encode
-from udfs.ledger import Word, encode_word
-from udfs.records import BACKLOG, CATALOGUE, LEDGER, READINGS
+from udfs.batch import Lane
+from udfs.ledger import Word
 
 REPORT_MS = 1000
-PATIENCE_S = 30  # for acknowledgements, of the catalogue before and of the rest after
-_NAP_S = 0.1  # the longest that a request to stop waits
+PATIENCE_S = 30  # for acknowledgements, of the announcement before and of the rest after
 _RETRY_S = 0.005  # between two tries to hand over to a full queue
-
-TOPIC_OF = {Lane.LIVE: READINGS, Lane.BACKLOG: BACKLOG}
 
 
 def wall_ms() -> int:
@@ -46,15 +42,24 @@ def simulate(
 ) -> Summary:
     """Run to the end of the settings, or until `stop` is set. Topics must exist.
 
-    Args: report: called about once a second. now_ms: UTC epoch milliseconds; an uplink given with
-        it has to make that time pass when it serves.
-    Raises: EdgeError: settings that do not fit together, no Kafka, or a record was refused.
+    Args: report: called about once a second. uplink: in place of the one to the settings' Kafka.
+        now_ms: UTC epoch milliseconds; an uplink given with it has to make that time pass when it
+        serves.
+    Raises: EdgeError: settings that do not fit together, nobody answers, or a record was refused.
     """
     fleet = FleetBuilder(settings)
+    outlet = _outlet(settings, fleet, uplink)
+    return _Simulation(settings, fleet, outlet, stop or Event(), now_ms, report).run()
+
+
+def _outlet(settings: SimulatorSettings, fleet: FleetBuilder, uplink: Uplink | None) -> Outlet:
+    duplicates = settings.links.duplicates
+    if settings.mqtt and not uplink:
+        return MqttOutlet(settings.mqtt, fleet.catalogues, settings.queue_mb, duplicates)
     if uplink is None:
         discard = settings.produce_only
         uplink = Discard() if discard else KafkaUplink(settings.bootstrap, settings.queue_mb)
-    return _Simulation(settings, fleet, uplink, stop or Event(), now_ms, report).run()
+    return KafkaOutlet(uplink, fleet.catalogues, settings.bootstrap, duplicates)
 
 
 class _Simulation:
@@ -62,14 +67,14 @@ class _Simulation:
         self,
         settings: SimulatorSettings,
         fleet: FleetBuilder,
-        uplink: Uplink,
+        outlet: Outlet,
         stop: Event,
         now_ms: Callable[[], int],
         report: Callable[[Progress], None],
     ) -> None:
         self._settings = settings
         self._fleet = fleet
-        self._uplink = uplink
+        self._outlet = outlet
         self._stop = stop
         self._now_ms = now_ms
         self._report_to = report
@@ -78,7 +83,7 @@ class _Simulation:
         self._due_ms = self._behind_ms = self._most_behind_ms = 0.0
 
     def run(self) -> Summary:
-        self._announce()
+        self._outlet.open(self._stop, PATIENCE_S)
         self._begin()
         for send in heapq.merge(*(link.sends(n) for n, link in enumerate(self._links))):
             if not self._wait(send) or not self._send(send):
@@ -87,23 +92,7 @@ class _Simulation:
             self._tell_ledger_if_due()
         self._report()
         self._tell_ledger(final=True)
-        return self._summary(self._uplink.close(PATIENCE_S))
-
-    def _announce(self) -> None:
-        """Publish all catalogues and wait: no job shall meet a batch that it cannot look up."""
-        for catalogue in self._fleet.catalogues:
-            data = catalogues.encode(catalogue)
-            while not self._uplink.publish(CATALOGUE, catalogue.key, data):
-                self._confirm()
-        self._confirm()
-
-    def _confirm(self) -> None:
-        """Wait until all catalogues so far are acknowledged, or for a request to stop."""
-        naps = max(1, round(PATIENCE_S / _NAP_S))
-        if all(self._uplink.drain(_NAP_S) and not self._stop.is_set() for _ in range(naps)):
-            raise EdgeError(
-                f"{self._settings.bootstrap}: no answer from Kafka in {PATIENCE_S} s; is it up?"
-            )
+        return self._summary(self._outlet.close(PATIENCE_S))
 
     def _begin(self) -> None:
         """Fix the schedule: event time and the clock are both known from here on."""
@@ -125,33 +114,32 @@ class _Simulation:
             left_ms = self._due_ms - self._now_ms()
             if left_ms <= 0 or self._settings.produce_only:
                 return True
-            self._uplink.serve(min(left_ms / 1000, _NAP_S))
+            self._outlet.serve(min(left_ms / 1000, NAP_S))
         return False
 
     def _send(self, send: Send) -> bool:
-        """Send a batch, once or twice. Returns: False when told to stop before it was taken."""
+        """Send a batch. Returns: False when told to stop before it was taken."""
         gateway, tally = self._gateways[send.gateway], self._tallies[send.gateway]
         batch = gateway.batch(send.sequence, send.lane, self._now_ms())
-        topic, data = f"{TOPIC_OF[send.lane]}.{batch.facility}", encode(batch)
-        if not self._publish(topic, batch.gateway, data):
-            return False
+        while (sent := self._outlet.send(gateway, batch)) is None:
+            if not self._retry():
+                return False
         self._note_delay()
         tally.batches += 1
         tally.readings += len(batch)
+        tally.messages += sent.messages
+        tally.duplicates += sent.duplicates
         tally.backlog += send.lane == Lane.BACKLOG
         tally.sent_through = max(tally.sent_through, send.sequence)
-        if gateway.is_sent_twice(send.sequence, self._settings.links.duplicates):
-            tally.duplicates += self._publish(topic, batch.gateway, data)
         return True
 
-    def _publish(self, topic: str, key: str, value: bytes) -> bool:
-        """Hand over one record, however long it takes. Returns: False when told to stop."""
-        while not self._uplink.publish(topic, key, value):
-            if self._stop.is_set():
-                return False
-            self._note_delay()
-            self._report_if_due()
-            self._uplink.serve(_RETRY_S)
+    def _retry(self) -> bool:
+        """Let a full outlet work before the next try. Returns: False when told to stop."""
+        if self._stop.is_set():
+            return False
+        self._note_delay()
+        self._report_if_due()
+        self._outlet.serve(_RETRY_S)
         return True
 
     def _note_delay(self) -> None:
@@ -187,7 +175,8 @@ class _Simulation:
                 lost=tuple((first, last) for first, last in link.declared(through)),
                 sent_ms=now_ms,
             )
-            self._publish(f"{LEDGER}.{facility}", name, encode_word(word))
+            while not self._outlet.tell(word) and self._retry():
+                pass
 
     def _last_sequence(self, tally: Tally) -> int:
         """How far the gateway came: after a whole run, losses at its very end are known too."""
@@ -202,6 +191,7 @@ class _Simulation:
                 seconds=(now_ms - self._began_ms) / 1000,
                 batches=sum(t.batches for t in self._tallies),
                 readings=readings,
+                messages=sum(t.messages for t in self._tallies),
                 duplicates=sum(t.duplicates for t in self._tallies),
                 backlog=sum(t.backlog for t in self._tallies),
                 readings_per_s=(readings - self._reported_readings) / since_s,
@@ -216,6 +206,7 @@ class _Simulation:
             seconds=(self._now_ms() - self._began_ms) / 1000,
             batches=sum(t.batches for t in self._tallies),
             readings=sum(t.readings for t in self._tallies),
+            messages=sum(t.messages for t in self._tallies),
             duplicates=sum(t.duplicates for t in self._tallies),
             behind_ms=self._most_behind_ms,
             unacknowledged=unacknowledged,
@@ -231,6 +222,7 @@ class _Simulation:
             epoch=gateway.epoch,
             batches=tally.batches,
             readings=tally.readings,
+            messages=tally.messages,
             duplicates=tally.duplicates,
             backlog=tally.backlog,
             lost=self._links[index].lost_through(self._last_sequence(tally)),

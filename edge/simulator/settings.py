@@ -16,9 +16,35 @@ from edge.simulator.recordings import Play
 PLANT = Path(__file__).parents[2] / "flink-conf" / "catalogue" / "plant.yaml"
 
 
+class BrokerSettings(Model):
+    """An MQTT broker, and how the machines of a facility speak to it."""
+
+    host: str = Field(default="127.0.0.1", description="Host of the broker.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=1883, description="Its port.")
+    username: str | None = Field(default=None, description="User name.")
+    password_file: Path | None = Field(default=None, description="File that holds the password.")
+    metrics_per_message: PositiveInt = Field(
+        default=100, description="Sensors of one device, and so metrics of one message at most."
+    )
+    in_flight: Annotated[int, Field(ge=1, le=20_000)] = Field(
+        default=200, description="Messages of one gateway that may wait for the broker's answer."
+    )
+
+    @staticmethod
+    def parse(text: str) -> dict[str, str]:
+        """The fields that HOST:PORT, HOST or :PORT says. Checked with all the others."""
+        host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
+        return {name: value for name, value in (("host", host), ("port", port)) if value}
+
+
 class SimulatorSettings(Model):
     """What to simulate, and where to send it."""
 
+    mqtt: BrokerSettings | None = Field(
+        default=None,
+        description="Send as the machines behind a gateway, to this MQTT broker; none: as the "
+        "gateways themselves, to Kafka.",
+    )
     bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka, as host:port,...")
     template: Path = Field(
         default=PLANT, description="Plant template (YAML) that the fleet is made from."
@@ -65,7 +91,7 @@ class SimulatorSettings(Model):
     ledger_s: PositiveFloat = Field(default=10, description="Time between two words to the ledger.")
     queue_mb: Annotated[int, Field(ge=1, le=2048)] = Field(
         default=64,
-        description="Batches waiting for Kafka at most, in MiB; then sending falls behind.",
+        description="Batches waiting for the receiver at most, in MiB; then sending falls behind.",
     )
 
     @property
@@ -83,6 +109,13 @@ class SimulatorSettings(Model):
         if self.start_ms is not None and self.start_ms % self.tick_ms:
             whole = self.start_ms - self.start_ms % self.tick_ms
             wrong.append(f"start_ms must be a whole number of ticks, as {whole}")
+        if self.mqtt and (self.links.outages or self.links.lost):
+            wrong.append(
+                "links.outages and links.lost are faults between gateway and Kafka; with mqtt "
+                "leave them out and cut the gateway's own link"
+            )
+        if self.mqtt and self.produce_only:
+            wrong.append("produce_only sends nothing, not to mqtt either; leave one out")
         endless = self.ticks is None
         if endless and self.produce_only:
             wrong.append("produce_only needs seconds or batches")

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge.simulator.console import line, settings_with, stop_on_signals
 from edge.errors import EdgeError
+from edge.simulator.console import MQTT_HELP, line, settings_with, stop_on_signals
 from edge.simulator.fleet import facility_name
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate as run_simulation
@@ -24,6 +24,7 @@ from jobs.common.topics import ensure_topics
 def simulate(
     scenario: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     bootstrap: BootstrapOption = None,
+    mqtt: Annotated[str | None, typer.Option(help=MQTT_HELP)] = None,
     facilities: Annotated[int | None, typer.Option(help="Number of facilities.")] = None,
     sensors: Annotated[int | None, typer.Option(help="Sensors of each gateway.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Event time to simulate.")] = None,
@@ -36,13 +37,15 @@ def simulate(
 ) -> None:
     """Simulate facilities: catalogue, readings, faults, outages. Ctrl-C ends it cleanly.
 
+    With --mqtt, or `mqtt` in the scenario, it stands for the machines behind the gateways.
+
     With --output json: one object a second, then the summary.
 
     Example: hardiot simulate --facilities 10 --sensors 5000 --seconds 60
     --fault "step:sensors=pump-001.bearing-*,from_s=20,for_s=30,size=40"
     """
     given = {
-        "bootstrap": None if produce_only else find_bootstrap(bootstrap),
+        "bootstrap": bootstrap,
         "facilities": facilities,
         "sensors": sensors,
         "seconds": seconds,
@@ -51,9 +54,10 @@ def simulate(
         "epoch": epoch,
         "produce_only": produce_only or None,
     }
-    settings = settings_of(scenario, given, fault or [])
+    settings = settings_of(scenario, given, fault or [], mqtt)
     try:
-        if not produce_only:
+        if not (settings.mqtt or settings.produce_only):
+            settings = settings.model_copy(update={"bootstrap": find_bootstrap(bootstrap)})
             ensure_topics(settings.bootstrap, map(facility_name, range(settings.facilities)))
         report = _tell if output is Format.JSON else _show
         summary = run_simulation(settings, report, stop=stop_on_signals())
@@ -63,8 +67,9 @@ def simulate(
         show_json(asdict(summary), indent=None)
         return
     log.print(
-        f"{summary.readings:,} readings in {summary.batches:,} batches, {summary.seconds:.0f} s, "
-        f"{summary.duplicates} sent twice, at most {summary.behind_ms:,.0f} ms behind"
+        f"{summary.readings:,} readings in {summary.batches:,} batches, {summary.messages:,} "
+        f"messages, {summary.seconds:.0f} s, {summary.duplicates} sent twice, at most "
+        f"{summary.behind_ms:,.0f} ms behind"
     )
 
 
@@ -75,11 +80,11 @@ def command(bootstrap: str, scenario: Path) -> list[str]:
 
 
 def settings_of(
-    scenario: Path | None, given: dict[str, Any], faults: list[str]
+    scenario: Path | None, given: dict[str, Any], faults: list[str], mqtt: str | None = None
 ) -> SimulatorSettings:
     """The scenario's settings with what was given in their place. Raises: SettingsError."""
     try:
-        return settings_with(scenario, given, faults)
+        return settings_with(scenario, given, faults, mqtt)
     except EdgeError as error:
         raise SettingsError(str(error)) from None
 
