@@ -45,6 +45,21 @@ class Receipt:
 
 
 @dataclass(slots=True)
+class Waveform:
+    """A window of samples of one sensor, as it came: vibration, current, sound.
+
+    time_ms: as the device said it, UTC epoch ms. samples: float64 (m,), in the unit in which the
+    device reports. period_ms: between two samples; 0 when nobody said it. quality: of all of them.
+    """
+
+    slot: int
+    time_ms: int
+    samples: Floats
+    period_ms: float
+    quality: int = 0
+
+
+@dataclass(slots=True)
 class Block:
     """n readings of one message (or one call of the direct input), in any order.
 
@@ -52,6 +67,7 @@ class Block:
     value: float64 (n,), in the unit in which the device reports. quality: uint8 (n,) of
     `udfs.batch.Quality`. source: whose clock made the times (device, edge node, topic).
     received_ms: wall clock at arrival. historical: the device had buffered them; they are no news.
+    waveforms: windows that came with them; not counted by `len`.
     """
 
     slot: Slots
@@ -62,6 +78,7 @@ class Block:
     received_ms: int = 0
     historical: bool = False
     receipt: Receipt | None = field(default=None, repr=False)
+    waveforms: tuple[Waveform, ...] = ()
 
     def __len__(self) -> int:
         return len(self.value)
