@@ -1,4 +1,4 @@
-"""What a payload holds, as columns; and the general way to read it, a protobuf message at a time."""
+"""What a payload holds, as columns; and the general way to read it, metric by metric."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from udfs.batch import Quality
 
 # beyond any clock, and far enough from the end of int64 to be added to
 _LATEST_MS = 1 << 62
-_SIGNED_BITS = {DataType.INT8: 8, DataType.INT16: 16, DataType.INT32: 32, DataType.INT64: 64}
+SIGNED_BITS: dict[int, int] = {
+    DataType.INT8: 8,
+    DataType.INT16: 16,
+    DataType.INT32: 32,
+    DataType.INT64: 64,
+}
 _NUMBERS = {"double_value", "float_value", "int_value", "long_value", "boolean_value"}
 _QUALITY_KEY = "Quality"
 # what a source keeps of a signal that it lost: it was right once, it is no news and proves nothing
@@ -107,7 +112,7 @@ def _take(rows: _Rows, metric: Any, entry: Entry, sent_ms: int) -> None:
 
 
 def _take_waveform(rows: _Rows, metric: Any, entry: Entry, datatype: int, time_ms: int) -> None:
-    dtype = np.dtype(ARRAYS[DataType(datatype)])
+    dtype = np.dtype(ARRAYS[datatype])
     data = metric.bytes_value
     if metric.is_null or not data or len(data) % dtype.itemsize:
         rows.skipped += 1
@@ -122,7 +127,7 @@ def number(which: str, raw: float, datatype: int) -> float:
 
     Some senders write an Int8 into 8 bits, others sign-extend it to 32: the low 8 bits hold it.
     """
-    bits = _SIGNED_BITS.get(DataType(datatype)) if datatype in _SIGNED_BITS else None
+    bits = SIGNED_BITS.get(datatype)
     if bits is None or which not in ("int_value", "long_value"):
         return float(raw)
     low = int(raw) & ((1 << bits) - 1)
@@ -150,7 +155,7 @@ def quality_of_code(code: int) -> int:
 
 
 def property_of(metric: Any, key: str, kind: Callable[[Any], Any], default: Any) -> Any:
-    """A metric's property as `kind` (str, int, float); the default when absent or of another kind."""
+    """A property of a metric as `kind` (str, int, float); the default when there is none such."""
     properties = metric.properties
     for name, value in zip(properties.keys, properties.values, strict=False):
         which = value.WhichOneof("value")

@@ -14,7 +14,7 @@ from edge.sparkplug.messages import DataType
 NO_SLOT = 0xFFFFFFFF
 
 NUMERIC = frozenset(range(DataType.INT8, DataType.BOOLEAN + 1))
-ARRAYS = {
+ARRAYS: dict[int, str] = {
     DataType.INT8_ARRAY: "<i1",
     DataType.INT16_ARRAY: "<i2",
     DataType.INT32_ARRAY: "<i4",
