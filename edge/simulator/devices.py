@@ -15,22 +15,23 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from edge.block import Floats, Qualities, Slots, Times
+from edge.registry import Sensor
+from edge.sparkplug.encode import REBIRTH, DeviceEncoder
 from edge.sparkplug.messages import Payload
 from udfs.batch import Batch
-
-REBIRTH = "Node Control/Rebirth"
+from udfs.catalogue import Catalogue
 
 
 @dataclass(slots=True)
 class Message:
     """What one device has to say of one tick: m readings, each metric once at most.
 
-    line: index of the device. metric: place among the device's metrics, shape (m,). time_ms: UTC
-    epoch ms. quality: None means all good. twice: it is sent a second time.
+    line: index of the device. metric: place among the device's metrics, shape (m,); None means each
+    once. time_ms: UTC epoch ms. quality: None means all good. twice: it is sent a second time.
     """
 
     line: int
-    metric: Slots
+    metric: Slots | None
     time_ms: Times
     value: Floats
     quality: Qualities | None
@@ -39,7 +40,7 @@ class Message:
     @property
     def nbytes(self) -> int:
         """About what it occupies while it waits."""
-        return self.metric.nbytes + self.time_ms.nbytes + self.value.nbytes
+        return 2 * self.time_ms.nbytes + self.value.nbytes
 
 
 def times_of(batch: Batch) -> Times:
@@ -53,20 +54,33 @@ def times_of(batch: Batch) -> Times:
 class Devices:
     """The devices of one edge node: `size` sensors each, in slot order; the last may have fewer."""
 
-    def __init__(self, sensors: int, size: int) -> None:
-        self._starts = np.arange(0, sensors, size, dtype=np.uint32)
-        self._size = size
+    def __init__(self, catalogue: Catalogue, size: int) -> None:
+        self.group, self.node = catalogue.facility, catalogue.gateway
+        self._starts = np.arange(0, len(catalogue), size, dtype=np.uint32)
+        self._sizes = np.diff(self._starts, append=len(catalogue)).tolist()
+        sensors = _sensors(catalogue)
+        self._encoders = [
+            DeviceEncoder(sensors[start : start + size], first_alias=start)
+            for start in self._starts.tolist()
+        ]
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._encoders)
 
-    def slots(self, line: int) -> slice:
-        """The slots of the device of that index; open at the end for the last one."""
-        return slice(line * self._size, (line + 1) * self._size)
+    def topic(self, kind: str, line: int | None = None) -> str:
+        """Topic of a kind of message (NBIRTH, DDATA, ...) of the node, or of one device."""
+        node = f"spBv1.0/{self.group}/{kind}/{self.node}"
+        return node if line is None else f"{node}/line-{line + 1:02d}"
 
-    def name(self, line: int) -> str:
-        """Its name in topics: line-01, ..."""
-        return f"line-{line + 1:02d}"
+    def birth(self, line: int, seq: int, now_ms: int) -> bytes:
+        """DBIRTH of one device: what it measures, without values."""
+        return self._encoders[line].birth(now_ms, seq)
+
+    def data(self, message: Message, seq: int) -> bytes:
+        """DDATA of one message."""
+        return self._encoders[message.line].data(
+            message.value, message.time_ms, seq, message.quality, message.metric
+        )
 
     def split(self, batch: Batch) -> list[Message]:
         """A batch as messages: by time where a sensor has several readings, then by device."""
@@ -89,20 +103,25 @@ class Devices:
     def _by_device(
         self, slot: Slots, time_ms: Times, value: Floats, quality: Qualities | None
     ) -> list[Message]:
-        """One message for each device that has readings; ascending slots, each once."""
+        """One message for each device that has readings. Args: slot: ascending, each once."""
         bounds = [*np.searchsorted(slot, self._starts).tolist(), len(slot)]
-        metric = slot % np.uint32(self._size)
-        return [
-            Message(
-                line,
-                metric[begin:end],
-                time_ms[begin:end],
-                value[begin:end],
-                None if quality is None else quality[begin:end],
-            )
-            for line, (begin, end) in enumerate(pairwise(bounds))
-            if begin < end
-        ]
+        messages = []
+        for line, (begin, end) in enumerate(pairwise(bounds)):
+            at = slice(begin, end)
+            if begin < end:
+                whole = end - begin == self._sizes[line]
+                metric = None if whole else slot[at] - self._starts[line]
+                codes = quality[at] if quality is not None and quality[at].any() else None
+                messages.append(Message(line, metric, time_ms[at], value[at], codes))
+        return messages
+
+
+def _sensors(catalogue: Catalogue) -> list[Sensor]:
+    """What the births say of each slot."""
+    c = catalogue
+    limits = zip(c.low.tolist(), c.high.tolist(), c.period_ms.tolist(), strict=True)
+    texts = zip(c.name, c.unit, c.kind, c.asset, strict=True)
+    return [Sensor(*text, *limit) for text, limit in zip(texts, limits, strict=True)]
 
 
 def _rank(slot: Slots) -> npt.NDArray[np.intp] | None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from edge.simulator.devices import Devices, Message
+from edge.sparkplug.encode import node_birth, node_death
 
 NUMBERS = 256  # of messages and of sessions: 0 to 255, then 0 again
 
@@ -42,7 +43,7 @@ class EdgeNode:
         self._open.clear()
         self._session = (self._session + 1) % NUMBERS
         self._births_due = True
-        return self.devices.death(self._session)
+        return node_death(self._session)
 
     def take(self, messages: Iterable[Message]) -> None:
         """More to send, in order."""
@@ -78,11 +79,11 @@ class EdgeNode:
 
     def end(self, publish: Publish) -> None:
         """Say that it goes, as its will would."""
-        publish(self.devices.topic("NDEATH"), self.devices.death(self._session))
+        publish(self.devices.topic("NDEATH"), node_death(self._session))
 
     def _bear(self, publish: Publish, now_ms: int) -> None:
         self._births_due, self._sequence = False, -1
-        birth = self.devices.node_birth(self._session, self._next(), now_ms)
+        birth = node_birth(now_ms, self._session, self._next())
         self._open[publish(self.devices.topic("NBIRTH"), birth)] = None
         for line in range(len(self.devices)):
             birth = self.devices.birth(line, self._next(), now_ms)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import shutil
+import socket
+import subprocess
+import time
+
 import pytest
+
+from jobs.local.ports import free_ports
 
 START_MS = 1_750_000_000_000  # a whole number of ticks of 1 s
 
@@ -44,3 +52,39 @@ class MemoryUplink:
 @pytest.fixture
 def memory() -> MemoryUplink:
     return MemoryUplink()
+
+
+class Mosquitto:
+    """A real broker on loopback, that remembers its sessions across a stop."""
+
+    def __init__(self, folder):
+        (self.port,) = free_ports(1)
+        self._file = folder / "mosquitto.conf"
+        self._file.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {folder}/\nmax_queued_messages 0\nmax_inflight_messages 0\n"
+            f"log_dest none\nuser {getpass.getuser()}\n"  # root would become another user
+        )
+        self.start()
+
+    def start(self):
+        program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+        self._process = subprocess.Popen([program, "-c", self._file])
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if not probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.01)
+        raise AssertionError("mosquitto does not listen")
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(5)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    made = Mosquitto(tmp_path)
+    yield made
+    made.stop()

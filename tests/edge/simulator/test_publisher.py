@@ -1,0 +1,221 @@
+"""Against a real Mosquitto: what a gateway would get, to the bit, through restarts of the broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from paho.mqtt.client import Client, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.errors import EdgeError
+from edge.simulator import run as running
+from edge.simulator.build import expected_readings
+from edge.simulator.run import simulate
+from edge.simulator.settings import SimulatorSettings
+from edge.sparkplug.messages import Payload
+
+START_MS = 1_750_000_000_000
+
+
+class Listener:
+    """A subscriber that the broker remembers; it keeps what comes, in order."""
+
+    def __init__(self, port):
+        self.got = []
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, "listener", clean_session=False, protocol=MQTTv311
+        )
+        subscribed = threading.Event()
+        self._client.on_connect = lambda *_: self._client.subscribe("spBv1.0/#", qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = lambda _c, _u, m: self.got.append((m.topic, m.payload))
+        self._client.reconnect_delay_set(0.05, 0.1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(5)
+
+    def publish(self, topic, payload):
+        self._client.publish(topic, payload, qos=1)
+
+    def wait_for(self, what, limit_s=5):
+        end = time.monotonic() + limit_s
+        while not what(self.got):
+            assert time.monotonic() < end, Counter(kind(topic) for topic, _ in self.got)
+            time.sleep(0.01)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def kind(topic):
+    return topic.split("/")[2]
+
+
+def deaths(count):
+    return lambda got: sum(kind(topic) == "NDEATH" for topic, _ in got) >= count
+
+
+@pytest.fixture
+def listener(broker):
+    made = Listener(broker.port)
+    yield made
+    made.close()
+
+
+def settings(broker, **changes):
+    mqtt = {"port": broker.port, "metrics_per_message": 100} | changes.pop("mqtt", {})
+    given = {"facilities": 2, "sensors": 250, "batches": 20, "start_ms": START_MS, "speed": 50}
+    return SimulatorSettings(**(given | changes), mqtt=mqtt)
+
+
+def quietly(chosen, **options):
+    return simulate(chosen, lambda _: None, **options)
+
+
+def readings(got, facility):
+    """Each data metric as (name, time, bits of the value or null), in order of arrival."""
+    names, found = {}, []
+    for topic, data in got:
+        if topic.split("/")[1] != facility:
+            continue
+        payload = Payload.FromString(data)
+        if kind(topic) == "DBIRTH":
+            names |= {metric.alias: metric.name for metric in payload.metrics}
+        elif kind(topic) == "DDATA":
+            found += [
+                (names[m.alias], m.timestamp, None if m.is_null else np.float64(m.double_value).tobytes())
+                for m in payload.metrics
+            ]
+    return found
+
+
+def expected(chosen, facility):
+    from edge.simulator.build import FleetBuilder
+
+    catalogue = next(c for c in FleetBuilder(chosen).catalogues if c.facility == facility)
+    block = expected_readings(chosen, facility, "gw-1")
+    return {
+        (catalogue.name[slot], int(at), None if np.isnan(value) else value.tobytes())
+        for slot, at, value in zip(block.slot, block.time_ms, block.value, strict=True)
+    }
+
+
+def numbers(got, facility):
+    return [
+        Payload.FromString(data).seq
+        for topic, data in got
+        if topic.split("/")[1] == facility and kind(topic) in ("NBIRTH", "DBIRTH", "DDATA")
+    ]
+
+
+def test_births_then_every_reading_to_the_bit_then_the_death(broker, listener):
+    chosen = settings(broker)
+    summary = quietly(chosen)
+    listener.wait_for(deaths(2))
+    for facility in ("plant-0001", "plant-0002"):
+        mine = [topic for topic, _ in listener.got if f"/{facility}/" in topic]
+        assert [kind(topic) for topic in mine[:5]] == ["NBIRTH"] + ["DBIRTH"] * 3 + ["DDATA"]
+        assert mine[-1] == f"spBv1.0/{facility}/NDEATH/gw-1"
+        found = readings(listener.got, facility)
+        assert len(found) == len(set(found))
+        assert set(found) == expected(chosen, facility)
+        assert numbers(listener.got, facility) == [n % 256 for n in range(4 + 3 * 20)]
+    assert (summary.messages, summary.duplicates, summary.unacknowledged) == (120, 0, 0)
+    assert summary.readings == len(readings(listener.got, "plant-0001")) * 2
+
+
+def test_faults_and_missing_readings_are_seen(broker, listener):
+    faults = [
+        {"kind": "dropout", "facility": "plant-0001", "sensors": "pump-001.flow"},
+        {"kind": "stuck", "facility": "plant-0002", "sensors": "pump-001.flow"},
+    ]
+    quietly(settings(broker, faults=faults))
+    listener.wait_for(deaths(2))
+    one = [r for r in readings(listener.got, "plant-0001") if r[0] == "pump-001.flow"]
+    other = [r for r in readings(listener.got, "plant-0002") if r[0] == "pump-001.flow"]
+    assert one == []
+    assert (len(other), len({bits for _, _, bits in other})) == (20, 1)
+
+
+def test_duplicates_are_whole_messages(broker, listener):
+    chosen = settings(broker, facilities=1, batches=40, links={"duplicates": 0.2})
+    summary = quietly(chosen)
+    listener.wait_for(deaths(1))
+    data = Counter(data for topic, data in listener.got if kind(topic) == "DDATA")
+    assert 10 < summary.duplicates < 40
+    assert sorted(data.values()) == [1] * (120 - summary.duplicates) + [2] * summary.duplicates
+    assert set(readings(listener.got, "plant-0001")) == expected(chosen, "plant-0001")
+
+
+def test_a_rebirth_is_answered(broker, listener):
+    stop, found = threading.Event(), []
+
+    def ask(progress):
+        payload = Payload()
+        payload.metrics.add(name="Node Control/Rebirth", boolean_value=True)
+        if not found:
+            listener.publish("spBv1.0/plant-0001/NCMD/gw-1", payload.SerializeToString())
+        found.append(progress)
+
+    thread = threading.Thread(
+        target=lambda: quietly(settings(broker, facilities=1, batches=None, speed=1), stop=stop)
+    )
+    thread.start()
+    listener.wait_for(lambda got: any(kind(topic) == "DBIRTH" for topic, _ in got))
+    ask(None)
+    listener.wait_for(lambda got: sum(kind(topic) == "NBIRTH" for topic, _ in got) == 2)
+    stop.set()
+    thread.join(5)
+    births = [Payload.FromString(d) for topic, d in listener.got if kind(topic) == "NBIRTH"]
+    assert [(b.seq, b.metrics[0].long_value) for b in births] == [(0, 0), (0, 0)]
+
+
+def test_a_broker_that_is_killed_loses_nothing(broker, listener):
+    chosen = settings(broker, batches=100, mqtt={"in_flight": 10})
+    reports = []
+
+    def kill_once(progress):
+        reports.append(progress)
+        if len(reports) == 1:
+            broker.stop()
+            threading.Timer(0.5, broker.start).start()
+
+    summary = simulate(chosen, kill_once)
+    listener.wait_for(deaths(2))
+    assert summary.unacknowledged == 0
+    for facility in ("plant-0001", "plant-0002"):
+        assert set(readings(listener.got, facility)) == expected(chosen, facility)
+    sessions = [
+        Payload.FromString(d).metrics[0].long_value
+        for topic, d in listener.got
+        if topic == "spBv1.0/plant-0001/NBIRTH/gw-1"
+    ]
+    assert sessions[0] == 0
+    assert len(sessions) == 2
+
+
+def test_memory_is_bounded_while_the_broker_is_away(broker):
+    stop = threading.Event()
+    chosen = settings(broker, facilities=1, sensors=5000, batches=400, speed=1000, queue_mb=1)
+    behind = []
+
+    def watch(progress):
+        behind.append(progress)
+        if len(behind) == 1:
+            broker.stop()
+        if len(behind) == 3:
+            stop.set()
+
+    summary = simulate(chosen, watch, stop)
+    assert summary.stopped
+
+
+def test_without_a_broker_it_says_so(monkeypatch):
+    monkeypatch.setattr(running, "PATIENCE_S", 0.3)
+    with pytest.raises(EdgeError, match=r"127\.0\.0\.1:1: no answer from the MQTT broker in 0\.3 s"):
+        quietly(SimulatorSettings(batches=1, mqtt={"port": 1}))
