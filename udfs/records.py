@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 READINGS, BACKLOG, LEDGER, CATALOGUE = "readings", "backlog", "ledger", "catalogue"
+ADMISSION, EDGE_ALERTS, EDGE_ROLLUPS = "admission", "edge-alerts", "edge-rollups"
+EDGE_DEAD_LETTERS = "edge-dead-letters"
 COUNTED, ROLLUPS, ALERTS, DEAD_LETTERS = "counted", "rollups", "alerts", "dead-letters"
 
 

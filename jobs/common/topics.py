@@ -18,6 +18,10 @@ READINGS = "readings.<facility>"
 BACKLOG = "backlog.<facility>"
 LEDGER = "ledger.<facility>"
 COUNTED = "counted.<facility>"
+ADMISSION = "admission.<facility>"
+EDGE_ALERTS = "edge-alerts.<facility>"
+EDGE_ROLLUPS = "edge-rollups.<facility>"
+EDGE_DEAD_LETTERS = "edge-dead-letters.<facility>"
 CATALOGUE = "catalogue"
 ROLLUPS = "rollups"
 ALERTS = "alerts"
@@ -50,6 +54,11 @@ def ledger_topic(facility: str) -> str:
 def counted_topic(facility: str) -> str:
     """What the cloud counted of a facility. Raises: ValueError: not a facility's name."""
     return topic_of(COUNTED, facility)
+
+
+def admission_topic(facility: str) -> str:
+    """Tokens for the backlog of a facility's gateways. Raises: ValueError: not a facility's name."""
+    return topic_of(ADMISSION, facility)
 
 
 def topic_of(family: str, facility: str) -> str:

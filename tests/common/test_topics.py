@@ -13,11 +13,15 @@ from kafka.admin import ConfigResource
 from jobs.common import topics
 from jobs.common.contracts import load_topics
 from jobs.common.topics import (
+    ADMISSION,
     ALERTS,
     BACKLOG,
     CATALOGUE,
     COUNTED,
     DEAD_LETTERS,
+    EDGE_ALERTS,
+    EDGE_DEAD_LETTERS,
+    EDGE_ROLLUPS,
     LEDGER,
     READINGS,
     ROLLUPS,
@@ -39,6 +43,7 @@ def test_names() -> None:
     assert topics.backlog_topic("plant-07") == "backlog.plant-07"
     assert topics.ledger_topic("plant-07") == "ledger.plant-07"
     assert topics.counted_topic("plant-07") == "counted.plant-07"
+    assert topics.admission_topic("plant-07") == "admission.plant-07"
 
 
 @pytest.mark.parametrize("facility", ["", "Plant", "a.b", "-a", "a" * 64, "a\n", "a_b"])
@@ -85,11 +90,15 @@ def test_what_a_pattern_matches(topic: str, matches: bool) -> None:
 
 
 def test_names_are_those_of_the_data_and_of_the_steps() -> None:
-    families = {READINGS, BACKLOG, LEDGER, COUNTED}
+    edge = {EDGE_ALERTS, EDGE_ROLLUPS, EDGE_DEAD_LETTERS}
+    families = {READINGS, BACKLOG, LEDGER, COUNTED, ADMISSION} | edge
     single = {CATALOGUE, ROLLUPS, ALERTS, DEAD_LETTERS}
     assert {topic.name for topic in load_topics() if topic.is_family} == families
     assert {topic.name for topic in load_topics() if not topic.is_family} == single
-    steps = (records.READINGS, records.BACKLOG, records.LEDGER, records.COUNTED)
+    steps = (
+        *(records.READINGS, records.BACKLOG, records.LEDGER, records.COUNTED, records.ADMISSION),
+        *(records.EDGE_ALERTS, records.EDGE_ROLLUPS, records.EDGE_DEAD_LETTERS),
+    )
     assert families == {f"{name}.<facility>" for name in steps}
     assert single == {records.CATALOGUE, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS}
 
@@ -97,8 +106,10 @@ def test_names_are_those_of_the_data_and_of_the_steps() -> None:
 def test_what_is_asked_of_the_broker() -> None:
     asked = topic_requests(load_topics(), ["b", "a", "b"], 3, {ROLLUPS: 1, READINGS: 2})
     assert sorted(asked) == [
-        *("alerts", "backlog.a", "backlog.b", "catalogue", "counted.a", "counted.b"),
-        *("dead-letters", "ledger.a", "ledger.b", "readings.a", "readings.b", "rollups"),
+        *("admission.a", "admission.b", "alerts", "backlog.a", "backlog.b", "catalogue"),
+        *("counted.a", "counted.b", "dead-letters", "edge-alerts.a", "edge-alerts.b"),
+        *("edge-dead-letters.a", "edge-dead-letters.b", "edge-rollups.a", "edge-rollups.b"),
+        *("ledger.a", "ledger.b", "readings.a", "readings.b", "rollups"),
     ]
     assert asked["rollups"]["num_partitions"] == 1
     assert asked["readings.a"] == {
@@ -137,7 +148,11 @@ def test_no_broker_is_told_with_its_address() -> None:
 
 @pytest.mark.stack
 def test_topics_are_created_once(stack: Stack) -> None:
-    wanted = ["backlog.topics-1", "counted.topics-1", "ledger.topics-1", "readings.topics-1"]
+    edge = ["edge-alerts.topics-1", "edge-dead-letters.topics-1", "edge-rollups.topics-1"]
+    wanted = [
+        *("admission.topics-1", "backlog.topics-1", "counted.topics-1", *edge),
+        *("ledger.topics-1", "readings.topics-1"),
+    ]
     created = ensure_topics(stack.bootstrap, ["topics-1"])
     assert set(wanted) <= set(created)
     assert ensure_topics(stack.bootstrap, ["topics-1"]) == []
@@ -158,5 +173,5 @@ def test_what_the_broker_refuses_is_told_once_a_reason(stack: Stack) -> None:
     with pytest.raises(TopicsError) as found:
         ensure_topics(stack.bootstrap, ["topics-3"], replication=3)
     (line,) = str(found.value).splitlines()
-    assert line.startswith("backlog.topics-3, counted.topics-3, ledger.topics-3 and 1 more not")
+    assert line.startswith("admission.topics-3, backlog.topics-3, counted.topics-3 and 5 more not")
     assert "Unable to replicate the partition 3 time(s)" in line

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.common.contracts import ROOT, Contract, Key, load_contracts, load_topics
-from udfs import alerts, batch, catalogue, detect_step, ledger, records, rollup, rollup_step
+from udfs import alerts, batch, catalogue, detect_step, ledger, records, rollup, rollup_step, shares
 from udfs.alerts import AlertEvent
 
 CONTRACTS = load_contracts()
@@ -163,6 +163,24 @@ def test_counted() -> None:
     assert (topic.key, line.key) == ("facility/gateway", "plant-07/gw-1")
 
 
+def test_admission() -> None:
+    contract = CONTRACTS[shares.ADMISSION]
+    grant = shares.Grant("plant-07", "gw-1", 20_400.0, 1_767_312_015_000, 1_767_312_000_000)
+    found = json.loads(shares.encode_grant(grant))
+    assert_json(contract, found)
+    assert found == contract.example
+    assert set(found) == names(contract.fields_, required=True)
+
+
+@pytest.mark.parametrize("name", sorted(names(CONTRACTS[shares.ADMISSION].fields_)))
+def test_admission_needs_every_field(name: str) -> None:
+    example = dict(CONTRACTS[shares.ADMISSION].example or {})
+    assert shares.decode_grant(json.dumps(example).encode()).readings_per_s == 20_400.0
+    del example[name]
+    with pytest.raises(ValueError, match="not a token"):
+        shares.decode_grant(json.dumps(example).encode())
+
+
 def test_dead_letter() -> None:
     record = records.Record("plant-07/gw-1", "readings.plant-07", 0, 7, b"bytes")
     letter = records.dead_letter(record, "rollup_readings", "not_arrow", "cut short", 5)
@@ -189,5 +207,5 @@ def test_every_topic_is_written_and_read_by_somebody_known() -> None:
     jobs = {"rollup_readings", "detect_anomalies", "deliver_alerts", "publish_rollups",
             "archive_readings"}  # fmt: skip
     for topic in load_topics():
-        assert {topic.writer} <= jobs | {"gateway"}
-        assert set(topic.readers) <= jobs | {"hardiot ledger", "hardiot watch"}
+        assert {topic.writer} <= jobs | {"gateway", "hardiot admit"}
+        assert set(topic.readers) <= jobs | {"gateway", "hardiot ledger", "hardiot watch"}
