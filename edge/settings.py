@@ -96,7 +96,7 @@ class OpcUaSettings(Model):
     queue_size: Annotated[int, Field(ge=2, le=100_000)] = Field(
         default=20,
         description="Values of a variable that the server keeps for us: with 20 and a sampling of "
-        "500 ms, what happens within 10 s of a lost connection is not lost.",
+        "500 ms, a pause of 10 s on our side or the network's loses nothing.",
     )
     username: str | None = Field(default=None, description="User name.")
     password_file: Path | None = Field(default=None, description="File that holds the password.")

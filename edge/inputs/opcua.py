@@ -4,9 +4,9 @@
     opcua.start(); ...; opcua.stop()
 
 OPC UA has no acknowledgement that could wait for the disk: what is between the server's answer and
-the next commit, at most one publishing interval and one tick, is lost with a kill. Everything else
-waits at the server: while the inbox is full nothing more is asked for, and a connection that comes
-back takes its old subscription over.
+the next commit, at most one publishing interval and one tick, is lost with a kill; and of what
+changes while there is no connection the newest value. While the connection lasts nothing is lost by
+waiting: when the inbox is full nothing more is asked for, and the server's queues fill.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 SILENCE_S = 3 * server.KEEP_ALIVE_S
+CONNECT_S = 60.0
 POLL_S = 0.1
 # a server may open its port before all its nodes are there
 RETRY_NODES_S = 30.0
@@ -75,8 +76,7 @@ class OpcUaInput:
             slot=np.zeros(count, np.uint32),
             fresh=np.ones(count, np.bool_),
         )
-        self._subscription: int | None = None  # survives a connection, as it does at the server
-        self._seen = 0
+        self._subscription = 0
         self._lost = ""
         self._heard_s: float | None = None
         self._stopping = threading.Event()
@@ -98,7 +98,7 @@ class OpcUaInput:
             try:
                 asyncio.run(self._connection())
             except Exception as error:  # noqa: BLE001 - whatever a foreign server says, go on
-                self._say(f"{error or type(error).__name__}")
+                self._say(_reason(error))
             self.status.connected = False
             if self.status.connections > before:
                 wait_s = FIRST_WAIT_S
@@ -117,14 +117,15 @@ class OpcUaInput:
         client = await server.client(self._settings)
         self._lost, self._heard_s = "", None
         client.connection_lost_callback = self._connection_lost
-        await client.connect()
         try:
-            await self._subscribe(client.uaclient.session)
+            async with asyncio.timeout(CONNECT_S):
+                await client.connect()
+                await self._subscribe(client.uaclient.session)
             self.status.connected, self.status.problem = True, ""
             self.status.connections += 1
             await self._watch(client.uaclient.session)
         except BaseException:
-            client.disconnect_socket()  # the subscription stays at the server, to be taken over
+            client.disconnect_socket()
             raise
         await client.disconnect()
 
@@ -132,10 +133,6 @@ class OpcUaInput:
         self._lost = f"connection lost: {error}"
 
     async def _subscribe(self, session: UaSession) -> None:
-        old = self._subscription
-        if old is not None and await server.take_over(session, old, self._seen, self._published):
-            return
-        self._seen = 0
         self._subscription = await server.create_subscription(
             session, self._settings, self._published
         )
@@ -144,7 +141,6 @@ class OpcUaInput:
 
     async def _monitor(self, session: UaSession, places: Any) -> None:
         """Subscribe to nodes; those that cannot be read are named all at once, the others go on."""
-        assert self._subscription is not None
         bad = await self._learn(session, list(places))
         wanted = {place: self._ids[place] for place in places if place not in bad}
         bad |= await server.monitor(session, self._subscription, self._settings, wanted)
@@ -172,13 +168,10 @@ class OpcUaInput:
     async def _published(self, published: Any) -> None:
         """Take what one publishing brought; while the inbox is full, wait: the server queues."""
         self._heard_s = None
-        message = published.NotificationMessage
-        items, ended = server.content(message)
+        items, ended = server.content(published.NotificationMessage)
         if ended:
             self._lost = self._lost or f"the server ended the subscription: {ended}"
-            self._subscription = None
         if items:
-            self._seen = int(message.SequenceNumber)
             await self._hand_over(items)
         self._heard_s = time.monotonic()
 
@@ -206,3 +199,9 @@ class OpcUaInput:
                 ]
                 await self._monitor(session, bad)
                 retry_s = now_s + RETRY_NODES_S
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer; where security is set, server_certificate may be another server's"
+    return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What is asked of an OPC UA server: units, a subscription, and the old one after an outage.
+"""What is asked of an OPC UA server: a client, units and ranges, a subscription.
 
 Every call takes many nodes at once, in portions that servers admit.
 """
@@ -17,7 +17,7 @@ from edge.settings import OpcUaNode, OpcUaSecurity, OpcUaSettings
 try:
     from asyncua import Client, ua
     from asyncua.client.ua_session import UaSession
-    from asyncua.crypto import security_policies
+    from asyncua.crypto import security_policies, uacrypto
     from cryptography import x509
 except ImportError as error:
     raise EdgeError(
@@ -30,9 +30,9 @@ Published = Callable[[Any], Awaitable[None]]
 # of the limits that servers set by themselves, the smallest that is common
 PORTION = 500
 KEEP_ALIVE_S = 5.0
-# how long the server keeps the subscription, and a session, of a gateway that is away
-SUBSCRIPTION_S = 600.0
+# how long the server keeps what belonged to a lost connection: it admits only so many of them
 SESSION_S = 60.0
+REQUEST_S = 10.0
 
 
 def node_ids(nodes: Sequence[OpcUaNode]) -> list[ua.NodeId]:
@@ -53,7 +53,7 @@ async def client(settings: OpcUaSettings) -> Client:
 
     Raises: EdgeError: a file cannot be read, or is not what it should be.
     """
-    made = Client(settings.url, timeout=10, watchdog_intervall=KEEP_ALIVE_S)
+    made = Client(settings.url, timeout=REQUEST_S, watchdog_intervall=KEEP_ALIVE_S)
     made.session_timeout = int(SESSION_S * 1000)
     if settings.username is not None:
         made.set_user(settings.username)
@@ -79,22 +79,31 @@ async def _secure(made: Client, security: OpcUaSecurity) -> None:
     made.application_uri = uri
     await made.set_security(
         getattr(security_policies, f"SecurityPolicy{security.policy}"),
-        certificate=str(security.certificate),
-        private_key=str(security.key),
-        server_certificate=str(security.server_certificate),
+        certificate=_file(security.certificate),
+        private_key=_file(security.key),
+        server_certificate=_file(security.server_certificate),
         mode=ua.MessageSecurityMode[security.mode],
     )
 
 
+def _file(path: Path) -> uacrypto.CertProperties:
+    """With its kind by content: the library goes by the name, and takes a PEM "x.key" for DER."""
+    data = path.read_bytes()
+    return uacrypto.CertProperties(data, "pem" if _is_pem(data) else "der")
+
+
+def _is_pem(data: bytes) -> bool:
+    return data.startswith(b"-----")
+
+
 def _application_uri(path: Path) -> str | None:
     data = path.read_bytes()
-    pem = data.startswith(b"-----")
-    certificate = (x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data)
+    load = x509.load_pem_x509_certificate if _is_pem(data) else x509.load_der_x509_certificate
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        found = load(data).extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return None
-    uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
+    uris = found.value.get_values_for_type(x509.UniformResourceIdentifier)
     return uris[0] if uris else None
 
 
@@ -106,35 +115,11 @@ async def create_subscription(
     request = ua.CreateSubscriptionParameters(
         RequestedPublishingInterval=settings.publishing_ms,
         RequestedMaxKeepAliveCount=keep_alive,
-        RequestedLifetimeCount=max(
-            3 * keep_alive, int(SUBSCRIPTION_S * 1000 / settings.publishing_ms)
-        ),
+        RequestedLifetimeCount=max(3 * keep_alive, int(SESSION_S * 1000 / settings.publishing_ms)),
         MaxNotificationsPerPublish=10_000,
         PublishingEnabled=True,
     )
     return int((await session.create_subscription(request, published)).SubscriptionId)
-
-
-async def take_over(session: UaSession, number: int, seen: int, published: Published) -> bool:
-    """Go on with the subscription that an earlier connection made, with what it queued meanwhile.
-
-    Args: seen: sequence number of the last message that came. Returns: False when the server has
-        given it up, or cannot do this.
-    """
-    request = ua.TransferSubscriptionsParameters(SubscriptionIds=[number])
-    try:
-        [answer] = await session.transfer_subscriptions(request)
-        if not answer.StatusCode.is_good():
-            return False
-        for missed in sorted(n for n in answer.AvailableSequenceNumbers or () if n > seen):
-            message = await session.republish(number, missed)
-            await published(ua.PublishResult(number, NotificationMessage=message))
-    except ua.UaError:
-        return False
-    # the library knows a taken over subscription only inside its own classes
-    session._subscription_callbacks[number] = published
-    session.ensure_publish_loop()
-    return True
 
 
 def content(message: Any) -> tuple[list[Any], str]:
@@ -145,9 +130,7 @@ def content(message: Any) -> tuple[list[Any], str]:
         if isinstance(data, ua.DataChangeNotification):
             items += data.MonitoredItems
         elif isinstance(data, ua.StatusChangeNotification):
-            # the library says BadShutdown for a lost connection, which ends no subscription
-            lost = data.Status.value == ua.StatusCodes.BadShutdown
-            ended = "" if lost else data.Status.name
+            ended = data.Status.name
     return items, ended
 
 
@@ -206,6 +189,7 @@ async def _property(session: UaSession, nodes: Sequence[ua.NodeId], name: str) -
     """A property of each node; None where it has none, or the server does not tell."""
     step = ua.RelativePathElement(
         ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasProperty),
+        IsInverse=False,
         IncludeSubtypes=True,
         TargetName=ua.QualifiedName(name, 0),
     )
