@@ -58,9 +58,7 @@ def test_a_record_that_is_given_up_ends_the_run():
     extra = {"message.timeout.ms": 100, "enable.idempotence": False}
     uplink = KafkaUplink("127.0.0.1:1", extra=extra)
     uplink.publish("readings.x", "gw-1", b"value")
-    with pytest.raises(
-        EdgeError, match=r"refused a record for topic readings\.x: .*timed out"
-    ):
+    with pytest.raises(EdgeError, match=r"refused a record for topic readings\.x: .*timed out"):
         uplink.drain(5)
     with pytest.raises(EdgeError, match="must exist before the simulator starts"):
         uplink.serve(0)
