@@ -16,14 +16,13 @@ import numpy as np
 
 from edge.sparkplug.content import Content, find, quality
 from edge.sparkplug.table import NO_SLOT, Entry, Table
-from edge.sparkplug.values import MAX_VARINT_BYTES, Place, Values
+from edge.sparkplug.values import Place, Values
 from edge.sparkplug.wire import VALUES, Scan, Span, scan, varint
 from udfs.batch import Quality
 
 TIME_BYTES = 6  # of a varint: from 1971 to 2109 in milliseconds
 _TIME_WEIGHTS = 1 << (7 * np.arange(TIME_BYTES))
-# a longer varint is legal, and means what its lower bits say
-_MOST_BYTES = {"int_value": 5, "long_value": MAX_VARINT_BYTES, "boolean_value": 1}
+_FIXED = ("double_value", "float_value")
 
 
 class _Unlearnable(Exception):
@@ -47,7 +46,7 @@ class Layout:
         for begin, end in _varints(found, rows):
             mask[begin:end] = 0x80
         for row in rows:
-            if row.place.kind in ("double_value", "float_value"):
+            if row.place.kind in _FIXED:
                 mask[row.place.begin : row.place.end] = 0
         self._mask = mask
         self._expected = (np.frombuffer(payload, np.uint8) & mask).tobytes()
@@ -109,10 +108,7 @@ def _place(spans: dict[str, Span], metric: Any, datatype: int) -> Place:
         return Place("", 0, 0, datatype)
     if kind is None:
         raise _Unlearnable
-    begin, end = spans[kind]
-    if end - begin > _MOST_BYTES.get(kind, MAX_VARINT_BYTES):
-        raise _Unlearnable
-    return Place(kind, begin, end, datatype)
+    return Place(kind, *spans[kind], datatype)
 
 
 def _varints(found: Scan, rows: list[_Row]) -> Iterator[Span]:
@@ -123,7 +119,7 @@ def _varints(found: Scan, rows: list[_Row]) -> Iterator[Span]:
         yield found.sent
     for row in rows:
         yield row.time
-        if row.place.kind in _MOST_BYTES:
+        if row.place.kind not in _FIXED:
             yield row.place.begin, row.place.end
 
 

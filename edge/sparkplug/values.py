@@ -12,8 +12,8 @@ from edge.sparkplug.content import SIGNED_BITS
 
 Bytes = npt.NDArray[np.uint8]
 
-MAX_VARINT_BYTES = 10
-_SHIFTS = (7 * np.arange(MAX_VARINT_BYTES)).astype(np.uint64)
+_LONGEST = 10
+_SHIFTS = (7 * np.arange(_LONGEST)).astype(np.uint64)
 
 
 class Place(NamedTuple):
@@ -70,12 +70,12 @@ class _Integers:
     def __init__(self, places: list[Place]) -> None:
         begins = np.array([place.begin for place in places], np.intp)[:, None]
         ends = np.array([place.end for place in places], np.intp)[:, None]
-        at = begins + np.arange(MAX_VARINT_BYTES)
+        at = begins + np.arange(_LONGEST)
         self._used = at < ends
         self._at = np.where(self._used, at, begins)
         kinds = np.array([place.kind for place in places], object)
         self._boolean = kinds == "boolean_value"
-        self._long = kinds == "long_value"
+        self._short = kinds == "int_value"
         bits = np.array([SIGNED_BITS.get(place.datatype, 0) for place in places], np.int64)
         bits[self._boolean] = 0
         self._signed = bits > 0
@@ -86,7 +86,7 @@ class _Integers:
         """Float64 (m,)."""
         parts = (buffer.take(self._at) & 0x7F).astype(np.uint64) << _SHIFTS
         raw = np.where(self._used, parts, 0).sum(axis=1, dtype=np.uint64)
-        raw = np.where(self._long, raw, raw & 0xFFFFFFFF)
+        raw = np.where(self._short, raw & 0xFFFFFFFF, raw)  # a longer varint is legal
         signed = raw.view(np.int64) << self._shift >> self._shift
         value: Floats = np.where(self._signed, signed.astype(np.float64), raw.astype(np.float64))
         value[self._boolean] = raw[self._boolean] != 0

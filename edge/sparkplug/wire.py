@@ -1,7 +1,8 @@
 """Where the parts of a payload lie in its bytes. Only the plain form is known; else None.
 
-Plain is: one byte a tag, no field twice, numbers as values. All that follows from the positions
-holds for every payload that differs from this one in the bytes of times and values alone.
+Plain is: one byte a tag, and one number as value. Of a field that is there twice the last one counts,
+as in protobuf. What follows from the positions holds for every payload that differs from this one
+in the bytes of times and values alone.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def scan(payload: bytes) -> Scan | None:
             span = _span(payload, tag & 7, at + 1, len(payload))
             if tag == _METRIC:
                 found.metrics.append(_metric(payload, *span))
-            elif tag == _SENT and found.sent is None:
+            elif tag == _SENT:
                 found.sent = span
-            elif tag == _SEQ and found.seq is None:
+            elif tag == _SEQ:
                 found.seq = span
             else:
                 return None
@@ -71,7 +72,7 @@ def _metric(payload: bytes, at: int, end: int) -> dict[str, Span]:
     while at < end:
         tag = payload[at]
         name = _METRIC_TAGS.get(tag)
-        if name is None or name in spans:
+        if name is None:
             raise _NotPlain
         spans[name] = _span(payload, tag & 7, at + 1, end)
         at = spans[name][1]

@@ -248,7 +248,40 @@ def test_a_patched_template_is_what_protobuf_writes(
     assert made == payload.SerializeToString()
 
 
+SENT = "08809ab088b632"
+
+
+@pytest.mark.parametrize("first, then", [
+    ("1206" "1006" "50818000", "1206" "1006" "50828000"),  # longer than it need be
+    ("1208" "1006" "508180808000", "1208" "1006" "50818080807f"),  # beyond 32 bits
+    ("120d" "1001" "5881808080808080808001", "120d" "1001" "588180808080808080807f"),
+    ("1205" "100a" "708100", "1205" "100a" "708000"),  # a boolean of two bytes
+    ("1208" "100a" "708080808010", "1208" "100a" "708080808011"),
+    ("1206" "1001" "5001" "5002", "1206" "1001" "5003" "5004"),  # one field twice
+    ("1206" "1001" "5001" "5801", "1206" "1001" "5003" "5804"),  # two values
+    ("1206" "1001" "5001" "3801", "1206" "1001" "5002" "3801"),  # null, and a value
+    ("1204" "1001" "5001" "1802" "1801", "1204" "1001" "5001" "1803" "1804"),  # two numbers
+])  # fmt: skip
+def test_odd_forms_mean_the_same_both_ways(first: str, then: str) -> None:
+    decoder = Decoder(TABLE)
+    decoder.read(bytes.fromhex(SENT + first), NOW)
+    later = bytes.fromhex(SENT + then)
+    same(decoder.read(later, NOW), read(parse(later), TABLE, NOW))
+
+
 # -- learning
+
+
+def test_nulls_and_historical_readings_are_learned_too() -> None:
+    encoder = DeviceEncoder([Sensor(str(i)) for i in range(3)], first_alias=0)
+    decoder = Decoder(TABLE)
+    for turn in range(3):
+        value = np.array([1.0, np.nan, turn])
+        data = encoder.data(value, np.full(3, NOW), 7, historical=True)
+        content = decoder.read(data, 0)
+        np.testing.assert_array_equal(content.value, value)
+        assert content.historical.tolist() == [True] * 3
+    assert decoder._misses == 1
 
 
 def test_the_steady_state_takes_the_fast_way() -> None:
