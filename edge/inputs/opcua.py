@@ -12,6 +12,7 @@ waiting: when the inbox is full nothing more is asked for, and the server's queu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
@@ -180,7 +181,7 @@ class OpcUaInput:
         result, overflows = read_values(items, self._monitored, url, now_ms)
         self.status.overflows += overflows
         self.status.readings += sum(len(block) for block in result.blocks)
-        await asyncio.get_running_loop().run_in_executor(None, self._inbox, result)
+        await _in_thread(lambda: self._inbox(result))
 
     async def _watch(self, session: UaSession) -> None:
         """Until stopped. Raises: ConnectionError: it is lost, or nothing came for too long."""
@@ -199,6 +200,19 @@ class OpcUaInput:
                 ]
                 await self._monitor(session, bad)
                 retry_s = now_s + RETRY_NODES_S
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Wait for what may block. An executor's thread would be waited for when the process ends."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        work()
+        with contextlib.suppress(RuntimeError):  # the connection, and its loop, are gone by now
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, name="opcua-inbox", daemon=True).start()
+    await done.wait()
 
 
 def _reason(error: Exception) -> str:

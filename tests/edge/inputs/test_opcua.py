@@ -287,6 +287,18 @@ def test_nothing_is_lost_while_the_inbox_is_full(plant: Plant, start: Callable[.
     assert found.input.status.connections == 1
 
 
+def test_it_stops_although_nobody_empties_the_inbox(plant: Plant, start: Callable[..., Harness]):
+    found = start(plant.port, ("Flow",))
+    until(lambda: found.readings("Flow"))
+    found.gate.clear()
+    plant.write("Flow", 2.0)
+    until(lambda: any(thread.name == "opcua-inbox" for thread in threading.enumerate()))
+    found.input.stop(timeout_s=3)
+    assert not found.input._thread.is_alive()
+    waiting = [thread for thread in threading.enumerate() if thread.name == "opcua-inbox"]
+    assert [thread.daemon for thread in waiting] == [True]
+
+
 def test_nodes_that_are_unknown_are_named_all_at_once_and_the_others_are_read(
     plant: Plant, start: Callable[..., Harness]
 ):
