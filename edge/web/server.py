@@ -142,6 +142,7 @@ def _verdict(reasons: list[str]) -> Answer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64
 
     def __init__(self, address: tuple[str, int], pages: Pages) -> None:
         self.pages = pages

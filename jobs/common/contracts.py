@@ -125,10 +125,10 @@ class Metric(_Strict):
     """A metric as Prometheus sees it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_:]*$")]
-    type: Literal["counter", "gauge"]
+    type: Literal["counter", "gauge", "histogram"]
     unit: Text
     labels: tuple[Text, ...]
-    source: Literal["flink", "hardiot", "rule"]
+    source: Literal["flink", "hardiot", "gateway", "rule"]
     meaning: Text
 
 

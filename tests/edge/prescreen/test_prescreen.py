@@ -9,8 +9,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge.prescreen import Prescreen
 from edge.rules import load_rules
@@ -27,7 +25,7 @@ from udfs.state import BadState
 START_MS = 1_750_000_000_000
 RULES = load_rules()
 FAULTS = [
-    {"kind": "step", "sensors": "pump-00?.bearing-temperature", "from_s": 40, "for_s": 30, "size": 60},
+    {"kind": "step", "sensors": "pump*.bearing-temperature", "from_s": 40, "for_s": 30, "size": 60},
     {"kind": "ramp", "sensor_kind": "vibration", "from_s": 50, "for_s": 40, "size": 12},
     {"kind": "stuck", "sensors": "pump-001.*", "from_s": 80, "for_s": 60},
     {"kind": "dropout", "sensors": "pump-002.*", "from_s": 60, "for_s": 40},
@@ -140,8 +138,7 @@ def test_the_ids_are_those_of_the_cloud() -> None:
     assert not any(event.late for event in events)
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2**32))
+@pytest.mark.parametrize("seed", range(6))
 def test_kills_change_nothing(seed: int) -> None:
     """Restored from the last snapshot, run through what came since, and on."""
     rnd = random.Random(seed)
@@ -227,7 +224,9 @@ def test_a_clock_that_was_set_back_is_followed() -> None:
     assert prescreen.passed_over == 0
     hot = {(e.rule, e.subject) for e in events if e.rule == "bearing-temperature-critical"}
     assert hot == {
-        (e.rule, e.subject) for e in feed(new(), batches) if e.rule == "bearing-temperature-critical"
+        (e.rule, e.subject)
+        for e in feed(new(), batches)
+        if e.rule == "bearing-temperature-critical"
     }
     assert hot
 

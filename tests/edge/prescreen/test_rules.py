@@ -21,7 +21,9 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
 
 def test_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD.replace("info", "grave"))
-    (tmp_path / "b.yaml").write_text(GOOD.replace("name: a", "name: b").replace("above: 1", "abov: 1"))
+    (tmp_path / "b.yaml").write_text(
+        GOOD.replace("name: a", "name: b").replace("above: 1", "abov: 1")
+    )
     with pytest.raises(EdgeError) as error:
         load_rules(tmp_path)
     lines = str(error.value).splitlines()
