@@ -119,6 +119,8 @@ class Connection:
     # --- called by the client, inside `handle` and `work` ---------------------------------------
 
     def _opened(self, client: Client, userdata: Any, sock: socket.socket) -> None:
+        # each message leaves at once, not when the kernel at the other end has answered the last
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._events = selectors.EVENT_READ
         self._selector.register(sock, self._events, self)
 

@@ -57,11 +57,11 @@ def memory() -> MemoryUplink:
 class Mosquitto:
     """A real broker on loopback, that remembers its sessions across a stop."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, more="allow_anonymous true"):
         (self.port,) = free_ports(1)
         self._file = folder / "mosquitto.conf"
         self._file.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"listener {self.port} 127.0.0.1\n{more}\npersistence true\n"
             f"persistence_location {folder}/\nmax_queued_messages 0\nmax_inflight_messages 0\n"
             f"log_dest none\nuser {getpass.getuser()}\n"  # root would become another user
         )

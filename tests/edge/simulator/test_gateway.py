@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.simulator.build import FleetBuilder, expected_batches
 from edge.errors import EdgeError
+from edge.simulator.build import FleetBuilder, expected_batches
 from edge.simulator.faults import Fault
 from edge.simulator.settings import PLANT, SimulatorSettings
 from udfs.batch import Quality, check, decode, encode

@@ -1,4 +1,4 @@
-"""Against a real Mosquitto: what a gateway would get, to the bit, through restarts of the broker."""
+"""Against a real Mosquitto: what a gateway gets, to the bit, through restarts of the broker."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import ValidationError
 
 from edge.errors import EdgeError
 from edge.simulator import run as running
-from edge.simulator.build import expected_readings
+from edge.simulator.build import FleetBuilder, expected_readings
+from edge.simulator.console import settings_with
+from edge.simulator.publisher import MqttOutlet
 from edge.simulator.run import simulate
-from edge.simulator.settings import SimulatorSettings
+from edge.simulator.settings import PLANT, SimulatorSettings
 from edge.sparkplug.messages import Payload
+from tests.edge.simulator.conftest import Mosquitto
 
 START_MS = 1_750_000_000_000
+SCENARIOS = PLANT.parents[2] / "edge" / "simulator" / "scenarios"
 
 
 class Listener:
@@ -88,15 +93,17 @@ def readings(got, facility):
             names |= {metric.alias: metric.name for metric in payload.metrics}
         elif kind(topic) == "DDATA":
             found += [
-                (names[m.alias], m.timestamp, None if m.is_null else np.float64(m.double_value).tobytes())
+                (
+                    names[m.alias],
+                    m.timestamp,
+                    None if m.is_null else np.float64(m.double_value).tobytes(),
+                )
                 for m in payload.metrics
             ]
     return found
 
 
 def expected(chosen, facility):
-    from edge.simulator.build import FleetBuilder
-
     catalogue = next(c for c in FleetBuilder(chosen).catalogues if c.facility == facility)
     block = expected_readings(chosen, facility, "gw-1")
     return {
@@ -199,23 +206,92 @@ def test_a_broker_that_is_killed_loses_nothing(broker, listener):
     assert len(sessions) == 2
 
 
-def test_memory_is_bounded_while_the_broker_is_away(broker):
-    stop = threading.Event()
-    chosen = settings(broker, facilities=1, sensors=5000, batches=400, speed=1000, queue_mb=1)
-    behind = []
+def test_while_the_broker_is_away_only_so_much_waits(broker, listener):
+    chosen = settings(broker, facilities=1, sensors=5000, batches=40)
+    fleet = FleetBuilder(chosen)
+    gateway = fleet.gateway(0, START_MS)
+    outlet = MqttOutlet(chosen.mqtt, fleet.catalogues, queue_mb=1, duplicates=0)
+    outlet.open(threading.Event(), 5)
+    broker.stop()
+    taken = 0
+    while outlet.send(gateway, gateway.batch(taken)):
+        taken += 1
+        assert taken < 40
+    assert outlet.send(gateway, gateway.batch(taken)) is None
+    # 24 bytes a reading; the batch that reaches the limit is still taken
+    assert taken == -(-(1 << 20) // (5000 * 24))
+    broker.start()
+    assert outlet.close(5) == 0
+    listener.wait_for(deaths(2))
+    found = readings(listener.got, "plant-0001")
+    ticks = [time_ms for name, time_ms, _ in dict.fromkeys(found) if name == "pump-001.flow"]
+    assert ticks == [START_MS + 1000 * n for n in range(taken)]
 
-    def watch(progress):
-        behind.append(progress)
-        if len(behind) == 1:
-            broker.stop()
-        if len(behind) == 3:
-            stop.set()
 
-    summary = simulate(chosen, watch, stop)
-    assert summary.stopped
+def test_what_is_given_up_is_counted(broker):
+    fleet = FleetBuilder(settings(broker, facilities=1))
+    gateway = fleet.gateway(0, START_MS)
+    outlet = MqttOutlet(settings(broker).mqtt, fleet.catalogues, queue_mb=1, duplicates=0)
+    outlet.open(threading.Event(), 5)
+    broker.stop()
+    assert outlet.send(gateway, gateway.batch(0)) == (3, 0)
+    assert outlet.close(0.2) == 3
+
+
+def test_a_wrong_password_is_told_at_once(tmp_path):
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    broker = Mosquitto(tmp_path, "allow_anonymous false")
+    try:
+        login = {"username": "line", "password_file": password}
+        with pytest.raises(EdgeError, match="the MQTT broker refuses the login: Not authorized"):
+            quietly(settings(broker, mqtt=login))
+    finally:
+        broker.stop()
+
+
+def test_a_password_that_cannot_be_read(tmp_path):
+    mqtt = {"username": "line", "password_file": tmp_path / "none"}
+    with pytest.raises(EdgeError, match=r"none: cannot be read: No such file"):
+        quietly(SimulatorSettings(batches=1, mqtt=mqtt))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"links": {"lost": [{"first": 1, "last": 2}]}}, "cut the gateway's own link"),
+        ({"links": {"outages": [{"at_s": 1, "for_s": 2}]}}, "cut the gateway's own link"),
+        ({"produce_only": True}, "produce_only sends nothing, not to mqtt either"),
+        ({"mqtt": {"in_flight": 0}}, "in_flight"),
+    ],
+)
+def test_settings_that_do_not_fit(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        SimulatorSettings(**({"mqtt": {}, "batches": 1} | changes))
+
+
+def test_the_option_sets_host_and_port():
+    made = settings_with(None, {"batches": 1}, [], mqtt="broker:1884").mqtt
+    assert (made.host, made.port) == ("broker", 1884)
+    scenario = settings_with(SCENARIOS / "edge.yaml", {}, [], mqtt=":1884")
+    assert (scenario.mqtt.host, scenario.mqtt.port) == ("127.0.0.1", 1884)
+    with pytest.raises(EdgeError, match=r"mqtt\.port: .*not 'x'"):
+        settings_with(None, {}, [], mqtt="broker:x")
+    with pytest.raises(EdgeError, match="give one of them"):
+        settings_with(None, {"bootstrap": "127.0.0.1:9092"}, [], mqtt=":1884")
+
+
+def test_the_edge_scenario_fits(broker, listener):
+    chosen = settings_with(
+        SCENARIOS / "edge.yaml", {"seconds": 2, "speed": 50}, [], f":{broker.port}"
+    )
+    summary = quietly(chosen)
+    assert (summary.batches, summary.messages, summary.unacknowledged) == (8, 400, 0)
 
 
 def test_without_a_broker_it_says_so(monkeypatch):
     monkeypatch.setattr(running, "PATIENCE_S", 0.3)
-    with pytest.raises(EdgeError, match=r"127\.0\.0\.1:1: no answer from the MQTT broker in 0\.3 s"):
+    with pytest.raises(
+        EdgeError, match=r"127\.0\.0\.1:1: no answer from the MQTT broker in 0\.3 s"
+    ):
         quietly(SimulatorSettings(batches=1, mqtt={"port": 1}))

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.simulator.build import FleetBuilder
 from edge.errors import EdgeError
+from edge.simulator.build import FleetBuilder
 from edge.simulator.recordings import SHIPPED, read_recording
 from edge.simulator.settings import SimulatorSettings
 

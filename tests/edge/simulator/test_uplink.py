@@ -3,8 +3,8 @@
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from edge.simulator import run as running
 from edge.errors import EdgeError
+from edge.simulator import run as running
 from edge.simulator.run import simulate
 from edge.simulator.settings import SimulatorSettings
 from edge.simulator.uplink import KafkaUplink
