@@ -10,7 +10,7 @@ STEP := infra/setup.sh step
 UV := $(BIN)/uv pip install --python $(BIN)/python --require-hashes
 JAVA_SOURCES := $(shell find infra/jars -type f)
 
-.PHONY: help setup demo test test-udfs check lock clean
+.PHONY: help setup demo test test-udfs check lock edge-env clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,14 @@ lock: build/stamps/venv ## pin requirements*.in by hash
 		$(STEP) "Pin $$name" $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --generate-hashes \
 			--custom-compile-command "make lock" --output-file $$name.txt $$name.in || exit 1; \
 	done
+
+edge-env: build/edge-venv/installed ## only what a gateway needs, in build/edge-venv
+
+build/edge-venv/installed: build/stamps/venv edge/requirements.txt
+	@$(STEP) "What a gateway needs" bash -c \
+		'$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/edge-venv && \
+		$(BIN)/uv pip install --python build/edge-venv/bin/python --require-hashes -r edge/requirements.txt'
+	@touch $@
 
 clean: ## remove what was built and installed (a running stack is stopped first)
 	@[ ! -x $(BIN)/hardiot ] || $(BIN)/hardiot down || true
