@@ -38,7 +38,7 @@ class Message:
 
 
 class Firing:
-    """The alerts that fire, in the order in which they began.
+    """The alerts that fire, in the order in which they began. One thread changes it, any may look.
 
     A site that loses all its sensors at once has tens of thousands: of the first MAX_FIRING
     everything is kept, of the others only the severity.
@@ -67,8 +67,8 @@ class Firing:
 
     def by_severity(self) -> dict[str, int]:
         """How many fire, of each severity, all of them counted."""
-        found = Counter(event.severity for event in self._known.values())
-        found.update(self._more.values())
+        found = Counter(event.severity for event in self.events())
+        found.update(list(self._more.values()))
         return {severity: found[severity] for severity in SEVERITIES}
 
     def to_plain(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Alarms:
 
 
 class AlarmBoard:
-    """The alarms of one gateway. One thread calls it; `view` gives a value that any may read."""
+    """The alarms of one gateway. One thread changes it; `view` may be called by any."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

@@ -44,7 +44,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_rules_and_each_name_is_there_once() -> None:
     names = [rule["alert"] for rule in ALERTS]
-    assert len(names) == 15
+    assert len(names) == 23
     assert len(set(names)) == len(names)
 
 
@@ -113,7 +113,7 @@ def test_an_alert_has_a_test_that_fires_and_one_that_does_not(rule: Rule) -> Non
 
 
 def metrics_in(expression: str) -> set[str]:
-    return set(re.findall(r"\b(?:flink_|hardiot:)[A-Za-z0-9_:]+", expression))
+    return set(re.findall(r"\b(?:flink_|hardiot:|hardiot_edge_)[A-Za-z0-9_:]+", expression))
 
 
 def test_rules_use_known_metrics_only() -> None:

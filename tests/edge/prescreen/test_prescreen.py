@@ -287,3 +287,22 @@ def test_a_snapshot_that_does_not_fit_is_refused_and_leaves_nothing() -> None:
 
 def test_no_rules_no_alerts() -> None:
     assert feed(new(parse("rules: []", "none.yaml")), grown(plant()[1], at=0)) == []
+
+
+def test_a_fault_that_outlasts_an_outage_has_the_earlier_onset_here() -> None:
+    """Who delivers alerts has to know (infra/contracts/edge-alert.yaml): one fault, two ids."""
+    batches = grown(plant()[1], at=0)
+    held = [replace(b, lane=Lane.BACKLOG) for b in batches[90:130]]
+    there = cloud([*batches[:90], *batches[130:132], *held, *batches[132:]])
+    here = feed(new(), batches)
+
+    def onsets(events: list[AlertEvent], late: bool) -> set[int]:
+        hot = "winding-temperature-critical"
+        return {
+            (e.onset_ms - START_MS) // 1000
+            for e in events
+            if e.rule == hot and e.status == "firing" and e.late == late
+        }
+
+    assert onsets(here, late=False) == onsets(there, late=True) == {100}
+    assert onsets(there, late=False) == {130}
