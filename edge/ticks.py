@@ -78,12 +78,14 @@ class Ticks:
         self._late: dict[int, _Bucket] = {}  # by number of the span
         self._next: int | None = None  # the tick that is closed next; None before the first reading
         self._fed_ms: int | None = None  # last arrival for the tick that was closed last
+        self._restarted = False  # and nothing came since
         self._now_ms = 0
         self.held = 0
 
     def start(self, last_time_ms: int) -> None:
         """Go on after a tick of this time, as if it had just been closed."""
         self._next = last_time_ms // self._tick_ms + 1
+        self._restarted = True
 
     def offer(self, block: Block) -> None:
         """Take the readings of a block in; its receipt is held once for each part of it."""
@@ -170,6 +172,7 @@ class Ticks:
                 return
             yield from self._empty(key)
             del self._open[key]
+            self._restarted = False
             self._fed_ms = bucket.last_arrival_ms
             yield from self._ticks(key * self._tick_ms, bucket)
             self._next = key + 1
@@ -192,7 +195,8 @@ class Ticks:
             return
         due = (self._now_ms - self._settle_ms) // self._tick_ms  # the first one that is not
         behind_ms = (due - self._next) * self._tick_ms
-        if behind_ms <= 0 or (behind_ms > self._hold_ms and not self._rested()):
+        catching_up = self._restarted or behind_ms > self._hold_ms
+        if behind_ms <= 0 or (catching_up and not self._rested()):
             return
         stop = min([due, *self._open])
         if (stop - self._next) * self._tick_ms > GAP_MS:
