@@ -12,7 +12,7 @@ import typer
 
 from edge.errors import EdgeError
 from edge.simulator import measure as measuring
-from edge.simulator.console import MQTT_HELP, line, settings_with, stop_on_signals
+from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with, stop_on_signals
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
 
@@ -48,6 +48,7 @@ def run(
         "seed": seed,
         "produce_only": produce_only or None,
     }
+    log_to_stderr()
     try:
         settings = settings_with(scenario, given, fault or [], mqtt)
         summary = simulate(settings, _show, stop=stop_on_signals())

@@ -22,6 +22,7 @@ from edge.simulator.node import EdgeNode
 from edge.simulator.settings import BrokerSettings
 
 _CONNECT_S = 2.0  # the longest that one try takes
+_GOODBYE_S = 1.0  # the longest that a broker which reads no more is waited for
 _KEEPALIVE_S = 30
 _CHORES_S = 1.0  # how often the keep-alive is looked at
 _WRONG = {132: "MQTT 3.1.1", 133: "the client id", 134: "user or password", 135: "the login"}
@@ -42,6 +43,7 @@ class Connection:
         self._password = password
         self._selector = selector
         self._client: Client | None = None
+        self._socket: socket.socket | None = None
         self._ready = False  # the broker has accepted the session
         self._lost = False
         self._refused = ""
@@ -87,15 +89,17 @@ class Connection:
         self._do_chores()
         if self._lost:
             self._client, self._ready = None, False
-        elif self._client:
-            self._want_events(self._client)
+        elif self._client and self._socket:
+            self._want_events(self._client, self._socket)
 
     def close(self) -> None:
         """Say goodbye, as far as there is somebody to say it to."""
         if self._client and self._ready:
             self.node.end(self._publish)
             self._client.disconnect()
-            while self._client.want_write() and not self._lost:
+            end_s = time.monotonic() + _GOODBYE_S
+            while self._client.want_write() and time.monotonic() < end_s:
+                time.sleep(0.01)
                 self._client.loop_write()
         self._client = None
 
@@ -109,22 +113,23 @@ class Connection:
             self._chores_at_s = time.monotonic() + _CHORES_S
             self._client.loop_misc()
 
-    def _want_events(self, client: Client) -> None:
+    def _want_events(self, client: Client, sock: socket.socket) -> None:
         """Wait for room to write only while there is something to write."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0)
         if events != self._events:
             self._events = events
-            self._selector.modify(client.socket(), events, self)
+            self._selector.modify(sock, events, self)
 
     # --- called by the client, inside `handle` and `work` ---------------------------------------
 
-    def _opened(self, client: Client, userdata: Any, sock: socket.socket) -> None:
+    def _opened(self, client: Client, userdata: Any, sock: Any) -> None:
         # each message leaves at once, not when the kernel at the other end has answered the last
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._events = selectors.EVENT_READ
+        self._socket, self._events = sock, selectors.EVENT_READ
         self._selector.register(sock, self._events, self)
 
-    def _closed(self, client: Client, userdata: Any, sock: socket.socket) -> None:
+    def _closed(self, client: Client, userdata: Any, sock: Any) -> None:
+        self._socket = None
         self._selector.unregister(sock)
 
     def _connected(
@@ -153,5 +158,5 @@ class Connection:
         self.node.acknowledge(mid)
 
     def _commanded(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
-        if asks_rebirth(message.payload):
+        if asks_rebirth(bytes(message.payload)):
             self.node.rebirth()

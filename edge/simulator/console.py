@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from edge.documents import explain
@@ -38,6 +40,11 @@ def settings_with(
         return SimulatorSettings.model_validate(dict(base) | changes)
     except ValidationError as error:
         raise EdgeError(explain(error)) from None
+
+
+def log_to_stderr() -> None:
+    """What goes to stdout is for programs."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def stop_on_signals() -> Event:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.errors import EdgeError
-from edge.simulator.console import MQTT_HELP, line, settings_with, stop_on_signals
+from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with, stop_on_signals
 from edge.simulator.fleet import facility_name
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate as run_simulation
@@ -55,6 +55,7 @@ def simulate(
         "produce_only": produce_only or None,
     }
     settings = settings_of(scenario, given, fault or [], mqtt)
+    log_to_stderr()
     try:
         if not (settings.mqtt or settings.produce_only):
             settings = settings.model_copy(update={"bootstrap": find_bootstrap(bootstrap)})

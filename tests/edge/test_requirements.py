@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "edge"
 # what is under edge/, and is not the gateway: the simulator stands for the machines before it
 OTHER = ("simulator", "inputs/opcua")
-OPCUA = EDGE / "requirements-opcua.in"
+OPCUA = EDGE / "requirements-opcua.txt"
 OURS = {"edge", "udfs"}
 HEAVY = ("pyflink", "apache_beam", "tensorflow", "pandas", "asyncua", "jobs")
 
@@ -99,10 +99,18 @@ def test_the_gateway_imports_only_what_its_requirements_ask_for() -> None:
     assert wrong == {}
 
 
-def test_opc_ua_imports_only_what_its_own_requirements_add() -> None:
-    asked = named((EDGE / "requirements.in").read_text()) | named(OPCUA.read_text())
+def test_opc_ua_imports_only_what_its_requirements_bring() -> None:
+    brought = named((EDGE / "requirements.in").read_text()) | set(pins(OPCUA.read_text()))
     for path in (EDGE / "inputs").glob("opcua*.py"):
-        assert unknown(imports(path.read_text()), asked) == set(), path
+        assert unknown(imports(path.read_text()), brought) == set(), path
+
+
+def test_opc_ua_brings_no_other_version_of_anything() -> None:
+    both = pins((EDGE / "requirements.txt").read_text())
+    both |= pins((ROOT / "requirements.txt").read_text())
+    added = pins(OPCUA.read_text())
+    assert "asyncua" in added
+    assert differences({name: pin for name, pin in added.items() if name in both}, both) == {}
 
 
 def test_an_import_that_nothing_brings_is_seen() -> None:

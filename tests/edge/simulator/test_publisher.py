@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -11,15 +12,18 @@ import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from edge.errors import EdgeError
 from edge.simulator import run as running
+from edge.simulator.__main__ import app as simulator
 from edge.simulator.build import FleetBuilder, expected_readings
 from edge.simulator.console import settings_with
 from edge.simulator.publisher import MqttOutlet
 from edge.simulator.run import simulate
 from edge.simulator.settings import PLANT, SimulatorSettings
 from edge.sparkplug.messages import Payload
+from jobs.cli.main import app as hardiot
 from tests.edge.simulator.conftest import Mosquitto
 
 START_MS = 1_750_000_000_000
@@ -295,3 +299,15 @@ def test_without_a_broker_it_says_so(monkeypatch):
         EdgeError, match=r"127\.0\.0\.1:1: no answer from the MQTT broker in 0\.3 s"
     ):
         quietly(SimulatorSettings(batches=1, mqtt={"port": 1}))
+
+
+@pytest.mark.parametrize("app", [simulator, hardiot])
+def test_both_command_lines_send_without_kafka(broker, listener, app):
+    command = ["run"] if app is simulator else ["simulate", "--output", "json"]
+    options = ["--mqtt", f"127.0.0.1:{broker.port}", "--facilities", "1", "--seconds", "3"]
+    result = CliRunner().invoke(app, [*command, *options, "--speed", "50"])
+    assert result.exit_code == 0, result.stderr
+    said = result.stdout if app is simulator else result.stdout.splitlines()[-1]
+    summary = json.loads(said)
+    assert (summary["messages"], summary["unacknowledged"]) == (6, 0)
+    listener.wait_for(deaths(1))
