@@ -139,10 +139,12 @@ def test_an_empty_file(tmp_path: Path) -> None:
 
 def test_ours() -> None:
     assert sorted(load_contracts()) == [
+        "hardiot.admission.v1",
         "hardiot.alert.v1",
         "hardiot.catalogue.v1",
         "hardiot.counted.v1",
         "hardiot.dead-letter.v1",
+        "hardiot.edge-alert.v1",
         "hardiot.ledger.v1",
         "hardiot.readings.v1",
         "hardiot.rollup.v1",
