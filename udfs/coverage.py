@@ -91,7 +91,7 @@ class Coverage:
     def declare_lost(self, epoch: int, first: int, last: int, now_ms: int) -> int:
         """The gateway's word that [first, last] will not come. Returns how many are news."""
         news = 0
-        for low, high in list(self._absent(epoch, first, last)):
+        for low, high in list(self.absent(epoch, first, last)):
             self._remember(Loss(epoch, low, high))
             news += high - low + 1
             begin, end = Position(epoch, low), Position(epoch, high)
@@ -169,6 +169,26 @@ class Coverage:
             return None
         return self.ranges[0].last
 
+    def holds(self, epoch: int, first: int, last: int) -> bool:
+        """Whether all of [first, last] arrived or is lost."""
+        index = self._find(Position(epoch, first))
+        return index >= 0 and Position(epoch, last) <= self.ranges[index].last
+
+    def absent(self, epoch: int, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The parts of [first, last] that neither arrived nor are lost, in order."""
+        at = first
+        for index in range(max(self._find(Position(epoch, first)), 0), len(self.ranges)):
+            low, high = _part(self.ranges[index], epoch)
+            if high < at:
+                continue
+            if low > last:
+                break
+            if low > at:
+                yield at, low - 1
+            at = max(at, high + 1)
+        if at <= last:
+            yield at, last
+
     # -- inside
 
     def _find(self, position: Position) -> int:
@@ -211,19 +231,6 @@ class Coverage:
             return left.sequence + 1 == right.sequence
         end = self.ended.get(left.epoch)
         return end is not None and right.sequence == 0 and (end in (UNKNOWN, left.sequence))
-
-    def _absent(self, epoch: int, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """The parts of [first, last] that no range holds."""
-        at = first
-        for item in self.ranges:
-            low, high = _part(item, epoch)
-            if high < at or low > last:
-                continue
-            if low > at:
-                yield at, low - 1
-            at = max(at, high + 1)
-        if at <= last:
-            yield at, last
 
     def _hole_before(self, index: int) -> tuple[int, int, int, int] | None:
         """(epoch, first, last, known since) of the hole before a range.

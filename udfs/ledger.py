@@ -8,6 +8,7 @@ cloud's side. Both count from the beginning of an epoch, so a lost message is ma
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,8 @@ from udfs.batch import Reason, Refused
 WORD = "hardiot.ledger.v1"
 COUNTED = "hardiot.counted.v1"
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -25,6 +28,9 @@ class Word:
 
     sent_through: its newest number. readings: all that it sent. lost: ranges that will not come.
     ended: epochs that are over as (epoch, last number); None where nobody knows the last.
+    ranges: (first, last, readings, fingerprint) of batches that Kafka acknowledged; each is in two
+    words running. acknowledged_through: up to here Kafka acknowledged all that is not lost, -1
+    before the first. pending: batches in the spool that are not acknowledged, None: not said.
     """
 
     facility: str
@@ -35,12 +41,22 @@ class Word:
     lost: tuple[tuple[int, int], ...] = ()
     ended: tuple[tuple[int, int | None], ...] = ()
     sent_ms: int = 0
+    ranges: tuple[tuple[int, int, int, int], ...] = ()
+    acknowledged_through: int = -1
+    pending: int | None = None
 
 
 def encode_word(word: Word) -> bytes:
-    """The word as JSON."""
+    """The word as JSON; fingerprints as hexadecimal texts, for they pass 2^53."""
     names = ("facility", "gateway", "epoch", "sent_through", "readings", "lost", "ended", "sent_ms")
-    return json.dumps({"contract": WORD} | {name: getattr(word, name) for name in names}).encode()
+    fields = {"contract": WORD} | {name: getattr(word, name) for name in names}
+    if word.ranges:
+        fields["ranges"] = [[*found[:3], f"{found[3]:016x}"] for found in word.ranges]
+    if word.acknowledged_through >= 0:
+        fields["acknowledged_through"] = word.acknowledged_through
+    if word.pending is not None:
+        fields["pending"] = word.pending
+    return json.dumps(fields).encode()
 
 
 def decode_word(data: bytes) -> Word:
@@ -62,6 +78,9 @@ def decode_word(data: bytes) -> Word:
                 (_whole(e), None if n is None else _whole(n)) for e, n in fields.get("ended", [])
             ),
             sent_ms=_whole(fields.get("sent_ms", 0)),
+            ranges=tuple(_counted_range(item) for item in fields.get("ranges", [])),
+            acknowledged_through=_whole(fields.get("acknowledged_through", -1), least=-1),
+            pending=_whole(fields["pending"]) if "pending" in fields else None,
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(Reason.BAD_LEDGER, f"not a ledger line: {error!r:.200}") from None
@@ -80,6 +99,15 @@ def _range(item: object) -> tuple[int, int]:
     if last < first:
         raise ValueError(f"[{first}, {last}] ends before it starts")
     return first, last
+
+
+def _counted_range(item: object) -> tuple[int, int, int, int]:
+    if not isinstance(item, list) or len(item) != 4:
+        raise ValueError(f"{item!r:.40} is not [first, last, readings, fingerprint]")
+    first, last = _range(item[:2])
+    if not isinstance(item[3], str) or not _FINGERPRINT.fullmatch(item[3]):
+        raise ValueError(f"{item[3]!r:.40} is not a fingerprint of 16 hexadecimal digits")
+    return first, last, _whole(item[2]), int(item[3], 16)
 
 
 @dataclass(slots=True)
@@ -108,14 +136,19 @@ class Verdict(StrEnum):
 
     EQUAL = "equal"
     BEHIND = "behind"  # not all that was sent has arrived yet, and no number is skipped
-    MISSING = "missing"  # numbers are skipped: in an outage's backlog, or lost
-    DIFFERENT = "different"  # all numbers are there, but not as many readings
+    MISSING = "missing"  # numbers are skipped: in an outage's backlog, or lost; or unaccounted
+    DIFFERENT = "different"  # all numbers are there, but other readings, or not as many
     UNHEARD = "unheard"  # one of the two sides has not spoken
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One gateway's two sides, compared. -1: unknown."""
+    """One gateway's two sides, compared. -1: unknown.
+
+    pending: batches in the gateway's spool. verified_readings: in ranges that were found equal.
+    unaccounted: (epoch, first, last) that Kafka acknowledged and the cloud never saw; different:
+    those of other content. They make a gateway MISSING or DIFFERENT even while it goes on sending.
+    """
 
     facility: str
     gateway: str
@@ -130,6 +163,12 @@ class Balance:
     late: int
     refused: int
     gaps: tuple[tuple[int, int], ...] = ()
+    pending: int = -1
+    verified_through: int = -1
+    verified_readings: int = 0
+    unaccounted_batches: int = 0
+    unaccounted: tuple[tuple[int, int, int], ...] = ()
+    different: tuple[tuple[int, int, int], ...] = ()
 
 
 def compare(word: Word | None, counted: Mapping[str, Any] | None) -> Balance:
@@ -154,6 +193,12 @@ def compare(word: Word | None, counted: Mapping[str, Any] | None) -> Balance:
         late=line.get("late", 0),
         refused=line.get("refused", 0),
         gaps=tuple((first, last) for first, last in line.get("gaps", [])),
+        pending=-1 if word is None or word.pending is None else word.pending,
+        verified_through=line.get("verified_through", -1),
+        verified_readings=line.get("verified_readings", 0),
+        unaccounted_batches=line.get("unaccounted_batches", 0),
+        unaccounted=tuple((e, first, last) for e, first, last in line.get("unaccounted", [])),
+        different=tuple((e, first, last) for e, first, last in line.get("different", [])),
     )
 
 
@@ -162,7 +207,9 @@ def _of_epoch(line: Mapping[str, Any]) -> int:
 
 
 def _verdict(word: Word, line: Mapping[str, Any]) -> Verdict:
-    if line["missing"]:
+    if line.get("different"):  # no backlog explains it, so it comes before what is missing
+        return Verdict.DIFFERENT
+    if line["missing"] or line.get("unaccounted"):
         return Verdict.MISSING
     spoken = (word.epoch, max([word.sent_through, *(last for _, last in word.lost)]))
     counted = (line["epoch"], line["contiguous_through"])

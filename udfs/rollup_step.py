@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
+from typing import Any
 
 from udfs import rollup
+from udfs.accounts import Accounts
 from udfs.admission import Refusal
 from udfs.batch import Batch, Reason
 from udfs.coverage import Verdict
@@ -19,9 +21,10 @@ from udfs.windows import Windows
 
 JOB = "rollup_readings"
 LEDGER_EVERY_MS = 10_000
+LOOK_EVERY_MS = 2_000  # while an acknowledged batch has not come
 PATIENCE_MS = 26 * 3600 * 1000
-_MAX_GAPS_SHOWN = 100
-_STATE, _STATE_VERSION = "rollup_step", 1
+_MAX_SHOWN = 100
+_STATE, _STATE_VERSION = "rollup_step", 2
 
 
 class RollupStep:
@@ -30,6 +33,7 @@ class RollupStep:
     def __init__(self, facility: str, gateway: str, patience_ms: int = PATIENCE_MS) -> None:
         self.windows = Windows(facility, gateway)
         self.counted = Counted(facility, gateway)
+        self.accounts = Accounts()
         self.patience_ms = patience_ms
         self.next_line_ms = 0
         self.tally: Counter[str] = Counter()
@@ -44,6 +48,7 @@ class RollupStep:
         counted = self.counted
         self._schedule(now_ms)
         added = self.windows.add(batch, now_ms)
+        self.accounts.count(batch, added.verdict, now_ms)
         if added.verdict is Verdict.DUPLICATE:
             counted.duplicates += 1
             self.tally["duplicates"] += 1
@@ -66,13 +71,14 @@ class RollupStep:
         return outputs
 
     def on_word(self, word: Word, now_ms: int) -> list[Output]:
-        """Close the holes that the gateway declares lost."""
+        """Close the holes that the gateway declares lost; compare what it says was acknowledged."""
         self._schedule(now_ms)
         coverage = self.windows.coverage
         for epoch, last in word.ended:
             coverage.end_epoch(epoch, last)
         for first, last in word.lost:
             coverage.declare_lost(word.epoch, first, last, now_ms)
+        self.accounts.take(word, coverage, now_ms)
         return [_publish(item) for item in self.windows.close()]
 
     def on_refusal(self, refusal: Refusal, now_ms: int) -> list[Output]:
@@ -88,7 +94,9 @@ class RollupStep:
             # its count is no sign: how many an epoch that ended unseen still had, nobody knows
             self.windows.coverage.expire(now_ms, self.patience_ms)
             outputs += [_publish(item) for item in self.windows.close()]
-            self.next_line_ms = 0  # the next record schedules the next line
+            self.accounts.settle(self.windows.coverage, now_ms)
+            # the next record schedules the next line; what was acknowledged is looked for without
+            self.next_line_ms = now_ms + LOOK_EVERY_MS if self.accounts.waits() else 0
             outputs.append(self._line(now_ms))
         return outputs
 
@@ -104,14 +112,15 @@ class RollupStep:
         return self.counted.event_time_ms
 
     def gauges(self) -> dict[str, int]:
-        """Minutes that are open, and batches in holes that nobody declared lost."""
+        """Minutes that are open, batches in holes that nobody declared lost, and what was found."""
         missing = self.windows.coverage.missing()
-        return {"open_minutes": len(self.windows.minutes), "missing_batches": missing}
+        levels = {"open_minutes": len(self.windows.minutes), "missing_batches": missing}
+        return levels | self.accounts.gauges()
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
         counted = {f"counted.{name}": value for name, value in asdict(self.counted).items()}
-        rest = {"next_line_ms": self.next_line_ms}
+        rest = {"next_line_ms": self.next_line_ms, **self.accounts.to_fields()}
         return pack(_STATE, _STATE_VERSION, {**self.windows.to_fields(), **counted, **rest})
 
     @classmethod
@@ -124,6 +133,8 @@ class RollupStep:
         counted = Counted(**{name.removeprefix("counted."): fields.pop(name) for name in names})
         step = cls(counted.facility, counted.gateway, patience_ms)
         step.counted, step.next_line_ms = counted, fields.pop("next_line_ms")
+        if version >= 2:  # version 1 compared nothing
+            step.accounts = Accounts.from_fields(fields)
         step.windows = Windows.from_fields(counted.facility, counted.gateway, fields)
         return step
 
@@ -136,11 +147,11 @@ class RollupStep:
         coverage, counted = self.windows.coverage, self.counted
         through, highest = coverage.contiguous_through(), coverage.highest()
         epoch = highest.epoch if highest else 0
-        line = {"contract": COUNTED} | asdict(counted)
+        line = {"contract": COUNTED} | asdict(counted) | self._compared(epoch)
         line |= {
             "epoch": epoch,
             "epoch_readings": counted.epoch_readings if epoch == counted.epoch else 0,
-            "gaps": [[first, last] for _, first, last in coverage.gaps()[:_MAX_GAPS_SHOWN]],
+            "gaps": [[first, last] for _, first, last in coverage.gaps()[:_MAX_SHOWN]],
             "missing": coverage.missing(),
             "declared_lost": coverage.lost_batches,
             # what is whole of an older epoch says nothing of this one
@@ -150,6 +161,19 @@ class RollupStep:
         }
         topic, key = f"{COUNTED_TOPIC}.{counted.facility}", f"{counted.facility}/{counted.gateway}"
         return Output(topic, key, json.dumps(line, separators=(",", ":")).encode())
+
+    def _compared(self, epoch: int) -> dict[str, Any]:
+        """What came of comparing with the gateway's words."""
+        accounts, unaccounted = self.accounts, self.accounts.unaccounted()
+        return {
+            "verified_through": accounts.verified_through
+            if accounts.verified_epoch == epoch
+            else -1,
+            "verified_readings": accounts.verified_readings,
+            "unaccounted_batches": sum(claim.count() for claim in unaccounted),
+            "unaccounted": [[c.epoch, c.first, c.last] for c in unaccounted[-_MAX_SHOWN:]],
+            "different": [list(numbers) for *numbers, _ in accounts.different],
+        }
 
 
 def _publish(item: MinuteRollup) -> Output:

@@ -15,6 +15,7 @@ from udfs.batch import Refused
 from udfs.ledger import Balance, Verdict, Word, compare, decode_word
 from udfs.records import COUNTED, LEDGER
 
+_SHOWN = 3
 BAD = (Verdict.MISSING, Verdict.DIFFERENT)
 
 
@@ -55,7 +56,7 @@ def ledger(
 
     Example: hardiot ledger --facility plant-0001
 
-    Exit code 1 when readings are missing.
+    Exit code 1 when readings are missing, or are not those that were sent.
     """
     topics = [f"{LEDGER}.{facility}", f"{COUNTED}.{facility}"] if facility else []
     families = [] if facility else [LEDGER, COUNTED]
@@ -70,7 +71,7 @@ def ledger(
         show_rows([_row(item) for item in balances], output)
     wrong = [item for item in balances if item.verdict in BAD]
     if wrong:
-        many = f"{len(wrong)} of {len(balances)} gateways have readings missing"
+        many = f"{len(wrong)} of {len(balances)} gateways have readings missing or different"
         raise fail(f"{many}: {_named(wrong)}")
     log.print(f"{len(balances)} gateways, nothing missing")
 
@@ -82,16 +83,21 @@ def _row(item: Balance) -> dict[str, Any]:
         "verdict": str(item.verdict),
         "sent": item.sent_readings,
         "counted": item.counted_readings,
+        "verified": item.verified_readings,
         "missing": item.missing,
         "lost": item.declared_lost,
-        "gaps": ", ".join(f"{first}-{last}" for first, last in item.gaps),
+        "which": _which(item),
     }
 
 
 def _named(wrong: list[Balance]) -> str:
-    names = [
-        f"{item.facility}/{item.gateway} "
-        + ", ".join(f"{first} to {last}" for first, last in item.gaps[:3])
-        for item in wrong[:5]
-    ]
+    names = [f"{item.facility}/{item.gateway} {_which(item)}" for item in wrong[:5]]
     return "; ".join(names) + (" ..." if len(wrong) > 5 else "")
+
+
+def _which(item: Balance) -> str:
+    """The first numbers of each kind, gaps as 3-4, what was found as epoch:3-4."""
+    found = [f"{first}-{last}" for first, last in item.gaps[:_SHOWN]]
+    for kind, ranges in (("unaccounted", item.unaccounted), ("different", item.different)):
+        found += [f"{kind} {epoch}:{first}-{last}" for epoch, first, last in ranges[:_SHOWN]]
+    return ", ".join(found)

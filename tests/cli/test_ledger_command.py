@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -33,6 +34,8 @@ def test_equal_sides() -> None:
             "facility": "plant-1", "gateway": "gw-1", "verdict": "equal", "sent_readings": 500,
             "counted_readings": 500, "sent_through": 9, "counted_through": 9, "missing": 0,
             "declared_lost": 0, "duplicates": 1, "late": 0, "refused": 2, "gaps": [],
+            "pending": -1, "verified_through": -1, "verified_readings": 0,
+            "unaccounted_batches": 0, "unaccounted": [], "different": [],
         }
     ]  # fmt: skip
 
@@ -43,7 +46,7 @@ def test_missing_readings_are_exit_code_1_and_named() -> None:
     result = run(word(), counted(), word("gw-2"), holes)
     assert result.exit_code == 1
     assert result.stderr == (
-        "1 of 2 gateways have readings missing: plant-1/gw-2 3 to 4, 6 to 6, 8 to 8\n"
+        "1 of 2 gateways have readings missing or different: plant-1/gw-2 3-4, 6-6, 8-8\n"
     )
     assert [item["verdict"] for item in json.loads(result.stdout)] == ["equal", "missing"]
 
@@ -62,7 +65,7 @@ def test_many_gateways_are_named_up_to_five() -> None:
     lines = [counted(f"gw-{n}", missing=1, gaps=[[1, 1]], contiguous_through=0) for n in range(7)]
     words = [word(f"gw-{n}") for n in range(7)]
     told = run(*words, *lines).stderr
-    assert told.startswith("7 of 7 gateways") and told.endswith("plant-1/gw-4 1 to 1 ...\n")
+    assert told.startswith("7 of 7 gateways") and told.endswith("plant-1/gw-4 1-1 ...\n")
 
 
 def test_a_table_for_people() -> None:
@@ -70,7 +73,39 @@ def test_a_table_for_people() -> None:
     result = run(word(), gap, args=())
     assert result.exit_code == 1
     lines = [[cell.strip() for cell in line.split("│")] for line in result.stdout.splitlines()]
-    assert ["", "plant-1/gw-1", "missing", "500", "500", "2", "0", "3-4", ""] in lines
+    assert ["", "plant-1/gw-1", "missing", "500", "500", "0", "2", "0", "3-4", ""] in lines
+
+
+def test_what_kafka_acknowledged_and_is_not_there_is_named_even_while_it_flows() -> None:
+    more: dict[str, Any] = {
+        "verified_readings": 400,
+        "verified_through": 9,
+        "unaccounted_batches": 2,
+    }
+    lost = counted("gw-1", unaccounted=[[1, 3, 4]], **more)
+    wrong = counted("gw-2", different=[[1, 5, 6], [2, 7, 7]])
+    result = run(word(through=20), lost, word("gw-2", through=20), wrong)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "2 of 2 gateways have readings missing or different: plant-1/gw-1 unaccounted 1:3-4; "
+        "plant-1/gw-2 different 1:5-6, different 2:7-7\n"
+    )
+    first, second = json.loads(result.stdout)
+    assert (first["verdict"], first["unaccounted"], first["unaccounted_batches"]) == (
+        "missing", [[1, 3, 4]], 2,
+    )  # fmt: skip
+    assert (first["verified_readings"], first["verified_through"]) == (400, 9)
+    assert (second["verdict"], second["different"]) == ("different", [[1, 5, 6], [2, 7, 7]])
+
+
+def test_a_large_gateway_fits_a_line_of_a_hundred_columns() -> None:
+    many: dict[str, Any] = {"readings": 431_995_000, "epoch_readings": 431_995_000}
+    line = counted("gw-1", verified_readings=431_995_000, missing=2, gaps=[[86000, 86001]], **many)
+    FakeTail.stock = [word(readings=431_995_000), line]
+    environment = {"COLUMNS": "100"}
+    result = CliRunner().invoke(app, ["ledger", "--bootstrap", "kafka:1"], env=environment)
+    assert sum("plant-1/gw-1" in text for text in result.stdout.splitlines()) == 1
+    assert len(result.stdout.splitlines()) == 5  # a border, names, a border, the line, a border
 
 
 def test_nothing_there() -> None:

@@ -131,7 +131,9 @@ def test_alert_headers() -> None:
 
 def test_ledger() -> None:
     contract = CONTRACTS[ledger.WORD]
-    word = ledger.Word("plant-07", "gw-1", 1, 9, 50, ((1, 2),), ((0, 7),), 5)
+    word = ledger.Word(
+        "plant-07", "gw-1", 1, 9, 50, ((1, 2),), ((0, 7),), 5, ((3, 9, 35, 2**64 - 1),), 9, 0
+    )
     found = json.loads(ledger.encode_word(word))
     assert_json(contract, found)
     assert set(found) == names(contract.fields_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +17,14 @@ WORD = Word("plant-1", "gw-1", 2, 99, 5000, ((10, 12), (40, 40)), ((1, 604799), 
 
 whole = st.integers(0, 2**62 - 1)
 ranges = st.tuples(whole, whole).map(lambda pair: (min(pair), max(pair)))
+counted_ranges = st.tuples(ranges, whole, st.integers(0, 2**64 - 1)).map(
+    lambda item: (*item[0], *item[1:])
+)
 words = st.builds(
     Word, st.text(max_size=5), st.text(max_size=5), whole, st.integers(-1, 2**62 - 1), whole,
     st.lists(ranges, max_size=3).map(tuple),
     st.lists(st.tuples(whole, st.none() | whole), max_size=3).map(tuple), whole,
+    st.lists(counted_ranges, max_size=3).map(tuple), st.integers(-1, 2**62 - 1), st.none() | whole,
 )  # fmt: skip
 
 
@@ -40,6 +45,15 @@ def test_a_literal_line() -> None:
         "ended": [[1, 604799], [0, None]],
         "sent_ms": 17,
     }
+
+
+def test_what_kafka_acknowledged_is_said_where_it_is_known() -> None:
+    word = replace(WORD, ranges=((0, 63, 320, 255), (70, 70, 5, 2**64 - 1)))
+    word = replace(word, acknowledged_through=69, pending=12)
+    fields = json.loads(encode_word(word))
+    assert fields["ranges"] == [[0, 63, 320, "00000000000000ff"], [70, 70, 5, "f" * 16]]
+    assert (fields["acknowledged_through"], fields["pending"]) == (69, 12)
+    assert decode_word(encode_word(word)) == word
 
 
 def changed(**changes: Any) -> bytes:
@@ -84,6 +98,18 @@ def test_what_may_be_absent_and_what_nobody_knows() -> None:
         {"ended": [[1, "x"]]},
         {"ended": [7]},
         {"sent_ms": "now"},
+        {"ranges": 7},
+        {"ranges": [[1, 2, 3]]},
+        {"ranges": [[2, 1, 3, "00000000000000ff"]]},
+        {"ranges": [[1, 2, -1, "00000000000000ff"]]},
+        {"ranges": [[1, 2, 3, 255]]},
+        {"ranges": [[1, 2, 3, "ff"]]},
+        {"ranges": [[1, 2, 3, "0000000000000FFF"]]},
+        {"ranges": [[1, 2, 3, "0x00000000000fff"]]},
+        {"acknowledged_through": -2},
+        {"acknowledged_through": None},
+        {"pending": -1},
+        {"pending": None},
     ],
     ids=repr,
 )
@@ -128,6 +154,10 @@ LINE = {
         ("behind", {"contiguous_through": 98, "highest": 98, "epoch_readings": 4900}),
         ("behind", {"epoch": 1, "contiguous_through": 5000}),
         ("missing", {"missing": 2, "gaps": [[97, 98]], "contiguous_through": 96}),
+        # while it flows
+        ("missing", {"unaccounted": [[2, 3, 4]], "contiguous_through": 98, "highest": 120}),
+        ("different", {"different": [[2, 3, 4]], "contiguous_through": 98, "highest": 120}),
+        ("different", {"different": [[1, 3, 4]], "unaccounted": [[2, 3, 4]], "missing": 2}),
         # the line is newer than the word
         ("equal", {"contiguous_through": 120, "highest": 120, "epoch_readings": 6000}),
         ("equal", {"epoch": 3, "contiguous_through": 5, "highest": 5, "epoch_readings": 10}),
@@ -153,6 +183,19 @@ def test_a_balance_holds_both_sides() -> None:
     assert (balance.sent_through, balance.counted_through) == (99, 99)
     assert (balance.missing, balance.gaps, balance.declared_lost) == (2, ((97, 98),), 4)
     assert (balance.duplicates, balance.late, balance.refused) == (3, 2, 1)
+
+
+def test_a_balance_holds_what_was_compared() -> None:
+    more = {"verified_through": 90, "verified_readings": 4000, "unaccounted_batches": 2}
+    named = {"unaccounted": [[2, 97, 98]], "different": [[1, 3, 4]]}
+    balance = compare(replace(WORD, pending=7), LINE | more | named)
+    assert (balance.pending, balance.verified_through, balance.verified_readings) == (7, 90, 4000)
+    assert (balance.unaccounted_batches, balance.unaccounted) == (2, ((2, 97, 98),))
+    assert balance.different == ((1, 3, 4),)
+    bare = compare(WORD, LINE)
+    assert (bare.pending, bare.verified_through, bare.unaccounted, bare.different) == (
+        -1, -1, (), (),
+    )  # fmt: skip
 
 
 def test_one_side_alone_is_unheard() -> None:

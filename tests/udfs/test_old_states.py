@@ -1,4 +1,4 @@
-"""States that were written by version 1, in tests/cases/state, are restored and go on.
+"""States that older versions wrote, in tests/cases/state, are restored and go on.
 
 `python -m tests.udfs.test_old_states` writes the files of the present version; those of a version
 that was released never change.
@@ -18,6 +18,7 @@ from udfs import rollup
 from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
 from udfs.detect_step import DetectStep
+from udfs.fingerprint import fingerprint, total
 from udfs.ledger import Word
 from udfs.records import Output
 from udfs.rollup_step import RollupStep
@@ -33,12 +34,26 @@ def rollup_batch(sequence: int) -> Batch:
     return Batch("plant-1", "gw-1", 1, sequence, START_MS + sequence * 10_000, value)
 
 
+PRESENT = {"rollup_step": 2, "detect_step": 1}
+
+
+def content(sequence: int) -> int:
+    return fingerprint(rollup_batch(sequence))
+
+
+PAIR = total(content(9), content(10))
+
+
 def rollup_step() -> RollupStep:
-    """One minute closed; one open with a hole, parked batches and losses; one duplicate."""
+    """One minute closed; one open with a hole, parked batches and losses; one duplicate; of what
+    Kafka acknowledged a range verified, one different, and one that waits for a batch.
+    """
     step = RollupStep("plant-1", "gw-1")
     for sequence in (0, 1, 3, 2, 4, 5, 6, 7, 7, 10, 11):
         call(step, START_MS + sequence * 10_000 + 100, rollup_batch(sequence))
-    call(step, START_MS + 110_200, Word("plant-1", "gw-1", 1, 11, 30, lost=((8, 8),)))
+    ranges = ((0, 2, 9, total(*map(content, range(3)))), (3, 3, 3, 1), (9, 10, 6, PAIR))
+    word = Word("plant-1", "gw-1", 1, 11, 30, ((8, 8),), ranges=ranges, acknowledged_through=9)
+    call(step, START_MS + 110_200, word)
     call(step, START_MS + 110_300, refusal_of())
     return step
 
@@ -83,8 +98,9 @@ def detect_step() -> DetectStep:
     return step
 
 
-def test_rollup_step_goes_on() -> None:
-    step = RollupStep.restore((FOLDER / "rollup_step-v1.bin").read_bytes())
+@pytest.mark.parametrize("version", [1, 2])
+def test_rollup_step_goes_on(version: int) -> None:
+    step = RollupStep.restore((FOLDER / f"rollup_step-v{version}.bin").read_bytes())
     assert call(step, START_MS + 111_000, rollup_batch(11)) == []
     assert step.tally == {"duplicates": 1}
     assert call(step, START_MS + 115_000, rollup_batch(12)) == []
@@ -102,6 +118,10 @@ def test_rollup_step_goes_on() -> None:
     }
     assert (line["duplicates"], line["refused"], line["declared_lost"]) == (2, 1, 1)
     assert (line["contiguous_through"], line["missing"], line["late"]) == (12, 0, 0)
+    compared = line["verified_through"], line["verified_readings"], line["different"]
+    # what waited is verified by batch 9, which came; version 1 compared nothing
+    assert compared == ((-1, 0, []) if version == 1 else (10, 15, [[1, 3, 3]]))
+    assert line["unaccounted"] == []
 
 
 def told(outputs: list[Output]) -> list[tuple[str, str, str, bool]]:
@@ -124,10 +144,11 @@ def test_detect_step_goes_on() -> None:
 
 @pytest.mark.parametrize("kind", ["rollup_step", "detect_step"])
 def test_a_newer_version_is_refused(kind: str) -> None:
-    version, fields = unpack((FOLDER / f"{kind}-v1.bin").read_bytes(), kind)
-    assert version == 1
-    newer = pack(kind, 2, fields)
-    with pytest.raises(BadState, match="state version 2; this job knows up to 1"):
+    present = PRESENT[kind]
+    version, fields = unpack((FOLDER / f"{kind}-v{present}.bin").read_bytes(), kind)
+    assert version == present
+    newer = pack(kind, present + 1, fields)
+    with pytest.raises(BadState, match=f"version {present + 1}; this job knows up to {present}"):
         if kind == "rollup_step":
             RollupStep.restore(newer)
         else:
@@ -152,14 +173,14 @@ def layout(data: bytes, kind: str) -> dict[str, object]:
 def test_todays_code_writes_the_same_layout() -> None:
     """One that changed needs a new version, or at least a look at who reads the old one."""
     for step, kind in ((rollup_step(), "rollup_step"), (detect_step(), "detect_step")):
-        old = (FOLDER / f"{kind}-v1.bin").read_bytes()
+        old = (FOLDER / f"{kind}-v{PRESENT[kind]}.bin").read_bytes()
         assert layout(step.snapshot(), kind) == layout(old, kind)
 
 
 def write() -> None:
     """Write the states of the present version."""
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "rollup_step-v1.bin").write_bytes(rollup_step().snapshot())
+    (FOLDER / "rollup_step-v2.bin").write_bytes(rollup_step().snapshot())
     (FOLDER / "detect_step-v1.bin").write_bytes(detect_step().snapshot())
 
 

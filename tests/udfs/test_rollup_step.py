@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.udfs.steps import Call, assert_deterministic, call, record_of, refusal_of
 from udfs import rollup
 from udfs.batch import Batch
+from udfs.fingerprint import fingerprint, total
 from udfs.ledger import Word
 from udfs.records import Output
 from udfs.rollup_step import RollupStep
@@ -121,6 +123,11 @@ def test_the_ledger_line() -> None:
         "contiguous_through": 2,
         "highest": 9,
         "counted_ms": T0 + 100_000,
+        "verified_through": -1,
+        "verified_readings": 0,
+        "unaccounted_batches": 0,
+        "unaccounted": [],
+        "different": [],
     }
 
 
@@ -201,6 +208,60 @@ def test_an_epoch_of_which_nothing_came_has_no_readings() -> None:
     assert (line["epoch"], line["epoch_readings"], line["readings"]) == (2, 0, 6)
 
 
+def ranged(*ranges: tuple[int, int], through: int = -1, sent_ms: int = 0) -> Word:
+    """A word on these numbers, with what they hold in truth."""
+    told = [
+        (a, b, 3 * (b - a + 1), total(*(fingerprint(batch(n)) for n in range(a, b + 1))))
+        for a, b in ranges
+    ]
+    word = Word("plant-1", "gw-1", 1, 99, 300, ranges=tuple(told), acknowledged_through=through)
+    return replace(word, sent_ms=sent_ms)
+
+
+def compared(step: RollupStep, now_ms: int) -> tuple[Any, ...]:
+    """What the next line says of the comparison."""
+    line = line_of(step, now_ms)
+    found = ("verified_through", "verified_readings", "unaccounted", "different")
+    return tuple(line[name] for name in found)
+
+
+def test_what_kafka_acknowledged_is_verified() -> None:
+    step, _ = fed(*range(5))
+    call(step, T0 + 50_000, ranged((0, 2), (3, 4)))
+    assert compared(step, T0 + 51_000) == (4, 15, [], [])
+    assert step.gauges() == {
+        "open_minutes": 1, "missing_batches": 0, "unaccounted_batches": 0, "different_ranges": 0,
+    }  # fmt: skip
+
+
+def test_another_value_is_different_and_named() -> None:
+    step, _ = fed(0, 1, 2)
+    wrong = batch(3)
+    wrong.value[1] = np.nextafter(wrong.value[1], 9)
+    call(step, T0, wrong)
+    call(step, T0 + 30_000, ranged((0, 1), (2, 3)))
+    assert compared(step, T0 + 31_000) == (1, 6, [], [[1, 2, 3]])
+    assert step.gauges()["different_ranges"] == 1
+
+
+def test_a_lost_batch_is_unaccounted_within_half_a_minute() -> None:
+    step, _ = fed(0, 1, 2, 4)
+    told_ms = T0 + 50_000
+    step.on_timer(told_ms)
+    call(step, told_ms, ranged((0, 3), through=4))
+    lines: list[Output] = []
+    due_ms = told_ms
+    while not step.gauges()["unaccounted_batches"]:
+        due_ms = step.wake_at() or 0
+        lines += [o for o in step.on_timer(due_ms) if o.topic == "counted.plant-1"]
+    assert due_ms - told_ms <= 22_000 and len(lines) < 12
+    assert json.loads(lines[-1].value)["unaccounted"] == [[1, 3, 3]]
+    assert step.wake_at() is None  # it is not looked for any more
+    call(step, T0 + 80_000, batch(3))
+    assert compared(step, T0 + 100_000) == (3, 12, [], [])
+    assert step.gauges()["unaccounted_batches"] == 0
+
+
 def random_calls(rnd: random.Random, count: int = 60) -> list[Call]:
     """Records of a flapping gateway, its words, bad records and timers, at any time."""
     calls: list[Call] = []
@@ -218,12 +279,25 @@ def random_calls(rnd: random.Random, count: int = 60) -> list[Call]:
             first = rnd.randrange(sequence + 2)
             lost = ((first, first + rnd.randrange(4)),) if rnd.random() < 0.7 else ()
             ended = ((epoch - 1, rnd.choice([None, sequence])),) if epoch > 1 else ()
-            calls.append((now_ms, Word("plant-1", "gw-1", epoch, sequence, 9, lost, ended)))
+            word = Word("plant-1", "gw-1", epoch, sequence, 9, lost, ended)
+            calls.append((now_ms, replace(word, **random_claims(rnd, calls, sequence))))
         elif kind < 0.8:
             calls.append((now_ms, refusal_of(rnd.randbytes(5))))
         else:
             calls.append((now_ms, None))
     return calls
+
+
+def random_claims(rnd: random.Random, calls: list[Call], sequence: int) -> dict[str, Any]:
+    """What Kafka acknowledged: true ranges of batches so far, and others."""
+    ranges = [
+        (b.sequence, b.sequence, len(b), fingerprint(b) ^ rnd.choice([0, 0, 1]))
+        for _, b in calls[-9:]
+        if isinstance(b, Batch)
+    ]
+    ranges.append((sequence, sequence + rnd.randrange(4), 7, 7))
+    through = rnd.randrange(-1, sequence + 2)
+    return {"ranges": tuple(ranges), "acknowledged_through": through, "sent_ms": rnd.randrange(2)}
 
 
 def random_batch(rnd: random.Random, epoch: int, sequence: int) -> Batch:
@@ -266,7 +340,7 @@ def test_it_wakes_when_it_has_something_to_say(seed: int) -> None:
 
 def test_a_newer_state_is_refused() -> None:
     _, fields = unpack(fed(0, 1)[0].snapshot(), "rollup_step")
-    with pytest.raises(BadState, match="state version 2; this job knows up to 1"):
-        RollupStep.restore(pack("rollup_step", 2, fields))
+    with pytest.raises(BadState, match="state version 3; this job knows up to 2"):
+        RollupStep.restore(pack("rollup_step", 3, fields))
     with pytest.raises(BadState, match='kind "detect_step"'):
         RollupStep.restore(pack("detect_step", 1, fields))
