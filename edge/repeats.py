@@ -146,7 +146,8 @@ class Repeats:
     def _grow(self, slot: Slots) -> None:
         last = int(slot[-1])
         if last >= len(self._newest):
-            more = np.full(last + 1 - len(self._newest), _NEVER, np.int64)
+            room = max(last + 1, 2 * len(self._newest))  # sensors may come one by one
+            more = np.full(room - len(self._newest), _NEVER, np.int64)
             self._newest = np.concatenate([self._newest, more])
 
     def to_fields(self) -> dict[str, Any]:

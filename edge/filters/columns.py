@@ -77,7 +77,20 @@ class Columns:
 
     def firsts(self) -> Ints:
         """Position of the first reading of each sensor, shape (sensors here,)."""
-        return np.flatnonzero(np.append(True, self.slot[1:] != self.slot[:-1])[: len(self)])
+        return _starts(self.slot[1:] != self.slot[:-1], len(self))
+
+    def firsts_in_ticks(self) -> Ints:
+        """The same of each sensor and tick: late readings may be of several ticks."""
+        if not self.late:
+            return self.firsts()
+        tick = self.time_ms // (self.end_ms - self.start_ms)
+        other = (self.slot[1:] != self.slot[:-1]) | (tick[1:] != tick[:-1])
+        return _starts(other, len(self))
+
+
+def _starts(other: Bools, n: int) -> Ints:
+    """Where groups of n readings begin; other: whether each but the first begins one."""
+    return np.flatnonzero(np.append(True, other)[:n])
 
 
 class Kept(Protocol):

@@ -38,7 +38,7 @@ class Downsample(Stateless):
         """
         if self._idle or columns.single or not len(columns):
             return columns
-        first = columns.firsts()
+        first = columns.firsts_in_ticks()
         groups = _Groups(columns, first)
         mode = self._mode[columns.slot[first]]
         keep = np.repeat(mode == 0, groups.sizes)
@@ -58,7 +58,7 @@ class Downsample(Stateless):
 
 
 class _Groups:
-    """The readings of each sensor in a tick: g groups, in arrays of shape (g,)."""
+    """The readings of each sensor and tick: g groups, in arrays of shape (g,)."""
 
     def __init__(self, columns: Columns, first: Ints) -> None:
         n = len(columns)

@@ -50,6 +50,7 @@ class Pipeline:
             if entry.features is not None:
                 check_window(entry.features, tick_ms)
         self._settings, self._registry, self._tick_ms = settings, registry, tick_ms
+        self._features = any(entry.features for entry in settings.filters)
         self._known = 0  # sensors that the steps know
         self._newest_ms = -1  # time of the newest batch in order
         self._clocks = Clocks(settings.clock)
@@ -90,7 +91,8 @@ class Pipeline:
 
         Sensors of features get their slots here, so commit the registry afterwards.
         """
-        self._grow()
+        if self._features or block.waveforms:
+            self._grow()
         if block.waveforms:
             block = self._waveforms.add(block, self._conversion, self.counts)
             self._grow()
@@ -100,6 +102,7 @@ class Pipeline:
 
     def batch(self, tick: Tick, catalogue_version: int, facility: str, gateway: str) -> Batch:
         """A tick's batch; all its blocks went through `clock`. Epoch and number are the spool's."""
+        self._grow()
         columns = in_order(tick, self._tick_ms, self.counts)
         if len(columns):
             fresh = self._repeats.fresh(columns.slot, columns.time_ms)
@@ -147,7 +150,8 @@ class Pipeline:
     def _grow(self) -> None:
         """Let the steps know of sensors that are new; features bring further ones."""
         while len(self._registry) > self._known:
-            new = self._registry.sensors()[self._known :]
+            slots = range(self._known, len(self._registry))
+            new = [self._registry.sensor(slot) for slot in slots]
             chosen = [self._chosen(sensor) for sensor in new]
             self._known += len(new)
             self._waveforms.grow(new, chosen)

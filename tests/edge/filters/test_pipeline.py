@@ -148,6 +148,26 @@ def test_the_same_input_gives_the_same_batches(registry: Registry):
     assert len(first) > 30
 
 
+def test_every_reading_is_sent_or_counted(registry: Registry):
+    line = Line(registry, EVERYTHING)
+    rng = np.random.default_rng(5)
+    offered = told = 0
+    for second in range(60):
+        n = int(rng.integers(1, 60))
+        times = second * 1000 + rng.integers(-15_000, 1000, n) // 10 * 10
+        values = np.where(rng.random(n) < 0.1, np.nan, rng.integers(-20, 130, n))
+        line.offer(*zip(rng.integers(0, 4, n), times, values, strict=True), at=second * 1000 + 1000)
+        offered += n
+        told += sum(len(batch) for batch in line.close(second * 1000 + 1150))
+    told += sum(len(batch) for batch in line.close(70_000))
+    counts = line.pipeline.counts
+    dropped = ("duplicate_in_tick", "repeat", "out_of_range", "not_finite", "windowed",
+               "downsampled", "deadband")  # fmt: skip
+    assert all(counts[reason] for reason in dropped)
+    assert offered == told + sum(counts[reason] for reason in dropped)
+    assert line.ticks.held == 0
+
+
 def test_features_bring_sensors_that_are_committed_before_their_batch(registry: Registry):
     line = Line(registry, EVERYTHING)
     assert [s.name for s in registry.sensors()[4:]] == [

@@ -145,6 +145,13 @@ def test_down_sampling_of_few_and_of_bad_readings():
     assert step.apply(single, {}) is single  # type: ignore[arg-type]
 
 
+def test_late_readings_of_several_ticks_stay_one_a_tick():
+    step = grown(Downsample(), (Sensor("a"), chosen(downsample="last")))
+    late = columns((0, 10, 1), (0, 990, 2), (0, 1000, 3), (0, 2000, 4), (0, 2400, 5), late=True)
+    (left,), _ = apply(step, late)
+    assert [row[2] for row in left] == [2, 3, 5]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
