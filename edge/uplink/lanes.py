@@ -23,7 +23,7 @@ Ranges = Sequence[tuple[int, int]]
 """Indices of a log that are not acknowledged, as (first, last), ascending."""
 
 MAX_IN_FLIGHT = 1000
-MAX_PARKED = 64
+MAX_PARKED = 4096
 
 
 class Lane(StrEnum):
@@ -148,6 +148,13 @@ class Lanes:
     def shut(self, lane: Lane, until_ms: int) -> None:
         """Send nothing in this lane before that time."""
         self._views[lane].shut_until_ms = until_ms
+
+    def waiting(self, pending: Ranges, committed: int) -> int:
+        """How many records of the raw log are backlog, on their way or not."""
+        live = self._views[Lane.LIVE]
+        begin = max(live.next, committed - self._live_window + 1)
+        counts = (min(last, begin - 1) - first + 1 for first, last in pending if first < begin)
+        return sum(counts) - sum(1 for index in live.flying if index < begin)
 
     def _backlog_end(self, committed: int) -> int:
         """The newest index that can be backlog: below all that is live, or still can become so."""

@@ -5,22 +5,21 @@
     pacing.live_answered(latency_ms, now_ms) # each acknowledgement of a live batch
     if pacing.may_send(now_ms): ...; pacing.sent(cost)
 
-The measure is the reading; a batch costs `BATCH_COST` readings more, so that batches without any
-have a price too. The pace is a token bucket whose rate follows AIMD (Chiu and Jain 1989): up in
-equal steps while live acknowledgements come as fast as ever, halved as soon as they do not.
+Cost is counted in readings; a batch costs some more than it holds (`udfs.shares.BATCH_COST`). The
+pace is a token bucket whose rate follows AIMD (Chiu and Jain 1989): up in equal steps while live
+acknowledgements come as fast as ever, halved as soon as they do not.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-BATCH_COST = 100
 FLOOR = 5_000.0
-"""Readings a second that the backlog may use though the plant stands still: a mean gateway's own."""
+"""Readings a second for the backlog though the plant stands still: a mean gateway's own."""
 
 _WINDOW_MS = 10_000  # the present live rate is that of the last ten seconds
 _STEP_MS = 1_000  # at most one step down a second: the effect of the last one must show first
-_CLIMB_S = 10  # from nothing to the cap
+_CLIMB_S = 10  # from nothing to where it became too much last; beyond that by a tenth a second
 _LEAST = 50.0  # enough to notice that the way is free again
 _BURST_S = 2.0
 _AWAY_S = 1.0  # of the pace may be on its way: what is stuck must not pile up in front of live
@@ -34,11 +33,13 @@ class Pacing:
     """The pace of one gateway's backlog."""
 
     def __init__(self, factor: float, needs_grant: bool) -> None:
-        """Args: factor: cap, in times the present live rate. needs_grant: whether the cloud rules."""
+        """Args: factor: cap, in times the live rate. needs_grant: whether the cloud rules."""
         self._factor = factor
         self._needs_grant = needs_grant
         self._made: deque[tuple[int, int]] = deque()  # (time, cost made by then)
         self._share = 1.0  # of the cap
+        self._edge = 1.0  # the share at which it became too much last
+        self._falling = False
         self._best_ms: float | None = None
         self._learned_ms = 0
         self._stepped_ms = 0
@@ -49,7 +50,7 @@ class Pacing:
         self._grant_until_ms = 0
 
     def produced(self, cost: int, now_ms: int) -> None:
-        """What the plant made since the spool is new: readings and `BATCH_COST` for each batch."""
+        """What the plant made since the epoch began; only the difference between calls counts."""
         if self._made and (now_ms < self._made[-1][0] or cost < self._made[-1][1]):
             self._made.clear()  # the clock was set, or a new epoch counts from nought
         if not self._made or now_ms - self._made[-1][0] >= 200:
@@ -97,7 +98,7 @@ class Pacing:
         return min(pace, self._grant) if now_ms < self._grant_until_ms else 0.0
 
     def may_send(self, now_ms: int) -> bool:
-        """Whether the next batch of the backlog may go, whatever its size; a large one is paid off."""
+        """Whether the next batch of the backlog may go, of any size: a large one is paid off."""
         pace = self.pace(now_ms)
         passed_ms = 0 if self._filled_ms is None else max(0, now_ms - self._filled_ms)
         self._filled_ms = now_ms
@@ -121,11 +122,15 @@ class Pacing:
         return max(self._best_ms * _SLOW, self._best_ms + _NOISE_MS)
 
     def _step_down(self, now_ms: int) -> None:
-        if now_ms - self._stepped_ms >= _STEP_MS:
-            self._stepped_ms = now_ms
-            self._share /= 2
+        if now_ms - self._stepped_ms < _STEP_MS:
+            return
+        self._stepped_ms = now_ms
+        if not self._falling:  # the levels on the way down say nothing
+            self._falling, self._edge = True, self._share
+        self._share /= 2
 
     def _step_up(self, now_ms: int) -> None:
         step_s = min(max(0, now_ms - self._stepped_ms), _STEP_MS) / 1000
-        self._stepped_ms = now_ms
-        self._share = min(1.0, self._share + step_s / _CLIMB_S)
+        self._stepped_ms, self._falling = now_ms, False
+        self._share = min(1.0, self._share + self._edge * step_s / _CLIMB_S)
+        self._edge = max(self._edge, self._share)

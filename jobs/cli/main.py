@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from jobs.cli import demo, docs, jobs, ledger, simulate, stack, watch
+from jobs.cli import admit, demo, docs, jobs, ledger, simulate, stack, watch
 from jobs.cli.bench import main as bench
 from jobs.cli.output import log
 from jobs.common.errors import HardiotError, SettingsError
@@ -28,6 +28,7 @@ for command in (
     simulate.simulate,
     watch.watch,
     ledger.ledger,
+    admit.admit,
     jobs.plan,
     bench.bench,
     docs.docs,

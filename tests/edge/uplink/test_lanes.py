@@ -114,6 +114,16 @@ def test_too_many_parked_records_stop_the_lane_until_one_is_due() -> None:
     assert found.run(Lane.ROLLUPS, [(0, 99)], 99, 1000) == (0, 0)
 
 
+def test_how_much_is_backlog() -> None:
+    found = lanes()
+    assert found.waiting(DAY, 86_399) == 86_390
+    found.sent(Lane.LIVE, 86_390, 1)
+    found.passed(86_391)
+    found.sent(Lane.BACKLOG, 0, 1)
+    assert found.waiting(DAY, 86_399) == 86_391
+    assert found.waiting([(86_390, 86_399)], 86_399) == 1
+
+
 def test_a_shut_lane_opens_again() -> None:
     found = lanes()
     found.shut(Lane.ALERTS, 5000)
@@ -123,7 +133,7 @@ def test_a_shut_lane_opens_again() -> None:
 
 @dataclass
 class World:
-    """One log of raw records, sent by the rules of the uplink: the property tests turn its wheels."""
+    """One log of raw records, sent as the uplink does: the property test turns its wheels."""
 
     lanes: Lanes = field(default_factory=lambda: lanes(window=6, in_flight=8))
     committed: int = -1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.uplink.pacing import BATCH_COST, FLOOR, Pacing
+from edge.uplink.pacing import FLOOR, Pacing
+from udfs.shares import BATCH_COST
 
 BATCH = 5_000 + BATCH_COST
 DAY = 86_400
