@@ -50,6 +50,11 @@ class MqttSettings(Model):
     sparkplug: tuple[str, ...] = Field(
         default=("spBv1.0/#",), description="Sparkplug B topics to subscribe to; empty: none."
     )
+    sensor_name: Literal["metric", "device.metric"] = Field(
+        default="metric",
+        description="Names of Sparkplug sensors: the metric's (with the device before it where the "
+        "metric names no machine, or another device has the name), or always with the device.",
+    )
     json_mapping: Path | None = Field(
         default=None, description="Mapping file (YAML) of plain JSON topics; none: no such topics."
     )

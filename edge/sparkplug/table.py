@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from edge.block import Slots
 from edge.sparkplug.messages import DataType
 
 # a metric that is no sensor (a text, a command, a date): known, and passed over
@@ -42,10 +39,7 @@ class Entry:
 class Table:
     """The metrics of one device or edge node, as its last birth says. It never changes."""
 
-    def __init__(self, entries: Sequence[Entry], time_ms: int = 0) -> None:
-        """Args: time_ms: when the birth was made, by the clock of the device."""
+    def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(entries)
-        self.time_ms = time_ms
-        self.slots: Slots = np.array([entry.slot for entry in self.entries], np.uint32)
         self.by_name = {entry.name: entry for entry in self.entries}
         self.by_alias = {e.alias: e for e in self.entries if e.alias is not None}

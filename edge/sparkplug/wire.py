@@ -1,8 +1,8 @@
 """Where the parts of a payload lie in its bytes. Only the plain form is known; else None.
 
-Plain is: one byte a tag, and one number as value. Of a field that is there twice the last one counts,
-as in protobuf. What follows from the positions holds for every payload that differs from this one
-in the bytes of times and values alone.
+Plain is: one byte a tag, and one number as value. Of a field that is there twice the last one
+counts, as in protobuf. What follows from the positions holds for every payload that differs from
+this one in the bytes of times and values alone.
 """
 
 from __future__ import annotations
