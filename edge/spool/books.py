@@ -134,7 +134,7 @@ class Books:
         written = {log: fitting(self.acknowledged[log], lost[log]) for log in Log}
         out = Pointer(self.pointer.epoch, self.pointer.committed, written)
         self._pointer.write(out.encode(), copies)
-        if copies == 2:
+        if copies == 2:  # one damage must not bring back a pointer that knows less
             self._saved = {log: Ranges(written[log]) for log in Log}
 
     def close(self) -> None:

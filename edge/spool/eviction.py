@@ -126,23 +126,25 @@ class Room:
     # -- what goes
 
     def release(self) -> None:
-        """Delete files of which nothing is needed any more and the saved pointer says so."""
+        """Delete the files of which nothing is needed any more."""
+        while (found := self._done()) is not None:
+            self._remove(*found)
+
+    def _done(self) -> tuple[SegmentLog, Segment] | None:
+        """A file of which nothing is needed any more."""
         for log in self._logs.values():
             for segment, last in log.older():
-                if self._is_done(log, last) and self._books.gone(log.log, segment.first, last):
-                    log.remove(segment)
-
-    def _is_done(self, log: SegmentLog, last: int) -> bool:
-        return log.log is not Log.RAW or last <= self.covered
+                needed = self._books.pending(log.log, segment.first, last)
+                if not needed and (log.log is not Log.RAW or last <= self.covered):
+                    return log, segment
+        return None
 
     def _evict(self) -> bool:
         """Free one file. Returns False when there is none left that may go."""
-        for log in self._logs.values():
-            for segment, last in log.older():
-                wanted = self._books.pending(log.log, segment.first, last)
-                if self._is_done(log, last) and not wanted:
-                    self._remove(log, segment)
-                    return True
+        found = self._done()
+        if found is not None:
+            self._remove(*found)
+            return True
         for name in (Log.RAW, Log.ROLLUPS, Log.ALERTS):
             log = self._logs[name]
             if len(log.segments) > 1:

@@ -182,7 +182,7 @@ class SegmentLog:
         if self._file is None:
             return
         old = self.active
-        if self.end + COMMIT_BYTES <= old.size:
+        if old.first <= self.committed and self.end + COMMIT_BYTES <= old.size:
             header = Header(
                 Kind.COMMIT, self.committed, old.epoch, self._sequence(old), flags=SEALED,
                 totals=self.committed_totals,

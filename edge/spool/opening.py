@@ -83,14 +83,17 @@ class Opener:
                     segment.epoch = epoch.number if epoch else 0
                     segment.first_sequence = segment.first - epoch.base if epoch else 0
             elif not epochs.table or segment.epoch > epochs.table[-1].number:
-                self._end_epoch(segment.before if not segment.first_sequence else UNKNOWN)
-                epochs.begin(segment.epoch, segment.first - segment.first_sequence)
+                base = segment.first - segment.first_sequence
+                self._end_epoch(base, None if segment.first_sequence else segment.before)
+                epochs.begin(segment.epoch, base)
 
-    def _end_epoch(self, before: Before) -> None:
-        if self._books.epochs.table:
-            last = self._books.epochs.table[-1]
-            last.last, last.end_known = before.numbers - 1, before.end_known
-            last.totals = before.totals
+    def _end_epoch(self, base: int, before: Before | None) -> None:
+        """The newest epoch that is known is over; the next begins at index `base`."""
+        for old in self._books.epochs.table[-1:]:
+            old.last = base - 1 - old.base
+            if before is not None:
+                old.last, old.end_known = before.numbers - 1, before.end_known
+                old.totals = before.totals
 
     def _begin_empty(self, log: SegmentLog) -> None:
         """There is no file: a new spool, or they are gone."""
@@ -132,7 +135,7 @@ class Opener:
     def _begin_epoch(self, log: SegmentLog, first: int, before: Before) -> None:
         number = max(self._highest_epoch(log) + 1, min(self._now_ms // 1000, 2**32 - 1))
         self._start(log, first, number, before)
-        self._end_epoch(before)
+        self._end_epoch(first, before)
         self._books.epochs.begin(number, first)
         self._recovery.new_epoch = True
 

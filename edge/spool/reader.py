@@ -19,6 +19,7 @@ from edge.spool.record import SEALED, Header, Kind, Stored, Totals, stored
 from edge.spool.segment import START, Found, Segment, Window, walk
 
 _CURSORS = 8
+_AHEAD, _SLACK = 1 << 20, 16 * 1024
 
 OnMissing = Callable[[SegmentLog, Segment, list[Run]], None]
 
@@ -149,7 +150,7 @@ class Reader:
             one.index = view.high
             return one
         try:
-            self._walk(one, Window(self._disk, file, view.end), cursor.offset, view)
+            self._walk(one, Window(self._disk, file, view.end, min(room + _SLACK, _AHEAD)), cursor.offset, view)
         finally:
             self._disk.close(file)
         if one.missing:

@@ -103,8 +103,9 @@ def load(disk: Disk, path: Path, log: Log) -> Segment:
 class Window:
     """Bytes of a file up to `end`, read ahead. What the disk cannot read is 0."""
 
-    def __init__(self, disk: Disk, file: File, end: int) -> None:
+    def __init__(self, disk: Disk, file: File, end: int, ahead: int = _AHEAD) -> None:
         self._disk, self._file, self.end = disk, file, end
+        self._ahead = ahead
         self._at, self._data = 0, b""
         self.unreadable = False
 
@@ -114,7 +115,7 @@ class Window:
         if size <= 0:
             return b""
         if at < self._at or at + size > self._at + len(self._data):
-            self._at, self._data = at, self._read(at, max(size, min(_AHEAD, self.end - at)))
+            self._at, self._data = at, self._read(at, max(size, min(self._ahead, self.end - at)))
         return self._data[at - self._at : at - self._at + size]
 
     def _read(self, at: int, size: int) -> bytes:
