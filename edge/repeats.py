@@ -62,9 +62,10 @@ class _Chunk:
     def holds(self, slot: Slots, time_ms: Times) -> Bools:
         """Which of these pairs are among its own."""
         own = _keys(self.slots(), self.offsets().astype(np.int64))
+        # what is outside of this chunk's time becomes an offset that none of its pairs can have
         asked = _keys(slot, np.clip(time_ms - self.first_ms, -1, _MAX_SPAN_MS - 1))
         at = np.minimum(np.searchsorted(own, asked), len(own) - 1)
-        found: Bools = (own[at] == asked) & (time_ms >= self.first_ms) & (time_ms <= self.last_ms)
+        found: Bools = own[at] == asked
         return found
 
 

@@ -111,6 +111,21 @@ def test_what_a_broker_kept_goes_into_its_own_ticks_in_order(ticks: Ticks):
     assert [len(v) for _, v in seen(out)] == [1] * 100 + [0]  # it took the last one a second
 
 
+def test_live_readings_wait_for_a_broker_that_takes_a_breath_but_not_for_long(ticks: Ticks):
+    now = 7_200_000
+    ticks.start(T0)
+    ticks.close(T0 + now)
+    ticks.offer(block(1500, at=now))
+    ticks.offer(block(now + 100, at=now + 100, slot=1))
+    assert seen(ticks.close(T0 + now + 150)) == [(1000, [1500])]
+    assert ticks.close(T0 + now + 1150) == []
+    ticks.offer(block(2500, at=now + 1200))
+    assert seen(ticks.close(T0 + now + 1350)) == [(2000, [2500])]
+    assert ticks.close(T0 + now + 3199) == []
+    out = ticks.close(T0 + now + 3200)
+    assert seen(out) == [(now, [now + 100]), (now + 1000, []), (now + 2000, [])]
+
+
 def test_after_a_restart_time_waits_for_the_broker_and_then_goes_on(ticks: Ticks):
     ticks.start(T0)
     assert ticks.close(T0 + 10_000) == []
