@@ -210,8 +210,10 @@ class SparkplugInput:
         known = node.devices.get(source.device)
         if known is None:
             self._sources += 1
-        elif known.birth is not None and message.redelivered and time_ms <= known.since_ms:
-            return
+        elif known.birth is not None:
+            repeated = known.birth.entries == birth.entries and time_ms == known.since_ms
+            if repeated or (message.redelivered and time_ms <= known.since_ms):
+                return
         node.device(source.device).install(birth, time_ms)
         self.unsaved = True
 

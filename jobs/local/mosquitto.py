@@ -26,7 +26,7 @@ _READY_LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class TlsListener:
-    """A second listener, with TLS. ca: whose clients are accepted; None: all, without certificate."""
+    """A second listener, with TLS. ca: of clients' certificates; None: they need none."""
 
     certificate: Path
     key: Path
@@ -49,7 +49,7 @@ listener {port} {LOOPBACK}
 # Sessions and messages survive the broker. It writes them at its end, and this often (seconds).
 persistence true
 persistence_location {folder}/
-autosave_interval 5
+autosave_interval 30
 
 # A gateway may hold back acknowledgements of 16,384 messages; what it cannot take, waits.
 max_inflight_messages 0
