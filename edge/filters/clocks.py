@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edge.block import Block
-from edge.filters.settings import Clock
+from edge.filters.settings import ClockSettings
 from udfs.batch import Quality
 
 # a device that makes up sources must not fill memory; the one longest known goes first
@@ -46,7 +46,7 @@ class _Source:
 class Clocks:
     """State: an estimate by source."""
 
-    def __init__(self, settings: Clock) -> None:
+    def __init__(self, settings: ClockSettings) -> None:
         self._repair = settings.repair
         self._limit_ms = settings.limit_ms
         self._window_ms = round(settings.window_s * 1000)

@@ -27,13 +27,13 @@ from edge.registry import Sensor
 from udfs.rule import KINDS
 from udfs.wording import hint
 
-Validity = Literal["flag", "drop", "clamp", "off"]
-Downsample = Literal["last", "mean", "min_max", "off"]
+ValidityPolicy = Literal["flag", "drop", "clamp", "off"]
+DownsampleMode = Literal["last", "mean", "min_max", "off"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Hertz = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
-class Clock(Model):
+class ClockSettings(Model):
     """Devices whose clocks are wrong."""
 
     repair: bool = Field(
@@ -45,13 +45,13 @@ class Clock(Model):
     )
 
 
-class Stuck(Model):
+class StuckSettings(Model):
     """A signal with noise that shows the very same value again and again."""
 
     stuck_s: Seconds = Field(description="Flagged when it has not changed for so long.")
 
 
-class Features(Model):
+class FeatureSettings(Model):
     """Readings of a fast sensor, or waveforms, as the features of a window."""
 
     window_s: Annotated[float, Field(gt=0, le=60)] = Field(
@@ -71,7 +71,7 @@ class Features(Model):
         return bands
 
 
-class Deadband(Model):
+class DeadbandSettings(Model):
     """Small changes are not sent."""
 
     absolute: NonNegativeFloat | None = Field(default=None, description="In the sensor's unit.")
@@ -83,7 +83,7 @@ class Deadband(Model):
     )
 
     @model_validator(mode="after")
-    def _one(self) -> Deadband:
+    def _one(self) -> DeadbandSettings:
         if (self.absolute is None) == (self.percent is None):
             raise ValueError("give either absolute or percent")
         return self
@@ -96,16 +96,18 @@ class Filter(Model):
     names: tuple[str, ...] = Field(
         default=(), description='Names of sensors, with * and ?, as "pump-*.flow"; empty: any.'
     )
-    validity: Validity | None = Field(
+    validity: ValidityPolicy | None = Field(
         default=None,
         description="What becomes of readings outside the valid range: flag, drop, clamp, off.",
     )
-    stuck: Stuck | None = Field(default=None, description="Flag a signal that does not move.")
-    features: Features | None = Field(default=None, description="Vibration features.")
-    downsample: Downsample | None = Field(
+    stuck: StuckSettings | None = Field(
+        default=None, description="Flag a signal that does not move."
+    )
+    features: FeatureSettings | None = Field(default=None, description="Vibration features.")
+    downsample: DownsampleMode | None = Field(
         default=None, description="What is left of several readings in a tick."
     )
-    deadband: Deadband | None = Field(default=None, description="Send changes only.")
+    deadband: DeadbandSettings | None = Field(default=None, description="Send changes only.")
 
     @field_validator("kinds")
     @classmethod
@@ -124,7 +126,7 @@ class Filter(Model):
 class FilterSettings(Model):
     """Everything between ticks and batches."""
 
-    clock: Clock = Clock()
+    clock: ClockSettings = ClockSettings()
     repeat_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=120, description="How much event time back a repeated reading is known as one."
     )
@@ -135,11 +137,11 @@ class FilterSettings(Model):
 class Chosen:
     """The steps of one sensor."""
 
-    validity: Validity = "flag"
-    stuck: Stuck | None = None
-    features: Features | None = None
-    downsample: Downsample = "off"
-    deadband: Deadband | None = None
+    validity: ValidityPolicy = "flag"
+    stuck: StuckSettings | None = None
+    features: FeatureSettings | None = None
+    downsample: DownsampleMode = "off"
+    deadband: DeadbandSettings | None = None
 
 
 def choose(filters: tuple[Filter, ...], sensor: Sensor) -> Chosen:

@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge.block import Floats
-from edge.filters.settings import Features
+from edge.filters.settings import FeatureSettings
 from edge.registry import Sensor
 
 _DERIVED = re.compile(r"(.+)\.(rms|peak|crest|kurtosis|band-[0-9.]+-[0-9.]+)")
@@ -62,7 +62,7 @@ def _energies(
     return [power[:, (frequency >= low) & (frequency < high)].sum(axis=1) for low, high in bands_hz]
 
 
-def derived(sensor: Sensor, settings: Features, period_ms: int) -> list[Sensor]:
+def derived(sensor: Sensor, settings: FeatureSettings, period_ms: int) -> list[Sensor]:
     """The sensors of a sensor's features, in the order of `features`.
 
     Crest and kurtosis have no unit and no kind, so that no rule on vibration takes them for one.

@@ -10,13 +10,13 @@ import numpy as np
 
 from edge.block import Block, Waveform
 from edge.filters.conversion import Conversion
-from edge.filters.settings import Chosen, Features
+from edge.filters.settings import Chosen, FeatureSettings
 from edge.filters.vibration import derived, features
 from edge.filters.windows import MIN_SAMPLES, Slot
 from edge.registry import Sensor
 from udfs.batch import Quality
 
-_PLAIN = Features()
+_PLAIN = FeatureSettings()
 
 
 class Waveforms:
@@ -26,7 +26,7 @@ class Waveforms:
         """slot: gives a derived sensor its slot."""
         self._slot = slot
         self._sensors: list[Sensor] = []
-        self._settings: dict[int, Features] = {}
+        self._settings: dict[int, FeatureSettings] = {}
         self._derived: dict[int, list[int | None]] = {}
 
     def grow(self, sensors: Sequence[Sensor], chosen: Sequence[Chosen]) -> None:

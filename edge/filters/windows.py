@@ -17,7 +17,7 @@ import numpy as np
 from edge.block import Floats, Slots, Times
 from edge.errors import EdgeError
 from edge.filters.columns import Columns, Stateless, extended
-from edge.filters.settings import Chosen, Features
+from edge.filters.settings import Chosen, FeatureSettings
 from edge.filters.vibration import derived, features
 from edge.registry import Sensor
 from udfs.batch import Quality
@@ -36,7 +36,7 @@ class Windows(Stateless):
     def __init__(self, slot: Slot) -> None:
         """slot: gives a derived sensor its slot."""
         self._slot = slot
-        self._plans: dict[Features, _Window] = {}
+        self._plans: dict[FeatureSettings, _Window] = {}
         self._plan = np.empty(0, np.int32)  # by slot: place in _plans, -1 for none
 
     def grow(self, sensors: Sequence[Sensor], chosen: Sequence[Chosen]) -> None:
@@ -75,7 +75,7 @@ class Windows(Stateless):
         return _merged(columns, [rows for rows in told if rows is not None])
 
 
-def check_window(settings: Features, tick_ms: int) -> None:
+def check_window(settings: FeatureSettings, tick_ms: int) -> None:
     """Raises: EdgeError: the window is not a multiple of the tick, and would end inside one."""
     if round(settings.window_s * 1000) % tick_ms:
         raise EdgeError(
@@ -86,7 +86,7 @@ def check_window(settings: Features, tick_ms: int) -> None:
 class _Window:
     """One window length and choice of bands, for all its sensors."""
 
-    def __init__(self, settings: Features) -> None:
+    def __init__(self, settings: FeatureSettings) -> None:
         self.settings = settings
         self._window_ms = round(settings.window_s * 1000)
         self._period_ms: dict[int, int] = {}

@@ -11,7 +11,7 @@ import pytest
 from edge.block import Block
 from edge.filters import clocks as module
 from edge.filters.clocks import Clocks
-from edge.filters.settings import Clock
+from edge.filters.settings import ClockSettings
 from udfs.batch import Quality
 from udfs.state import pack, unpack
 
@@ -44,13 +44,13 @@ def second_by_second(seconds: int, wrong_by: int, jitter: int = 7) -> list[Block
 
 
 def test_a_right_clock_is_left_alone():
-    clocks, blocks = Clocks(Clock()), second_by_second(200, wrong_by=1500)
+    clocks, blocks = Clocks(ClockSettings()), second_by_second(200, wrong_by=1500)
     assert all(clocks.repair(b, Counter()) is b for b in blocks)
     assert clocks.offsets == {}
 
 
 def test_a_clock_that_is_ahead_is_repaired_at_once():
-    clocks = Clocks(Clock())
+    clocks = Clocks(ClockSettings())
     first = clocks.repair(block(HOUR - 500, HOUR, at=20), Counter())
     assert (first.time_ms - T0).tolist() == [-480, 20]
     assert first.quality.tolist() == [Quality.CLOCK_REPAIRED] * 2
@@ -61,7 +61,7 @@ def test_a_clock_that_is_ahead_is_repaired_at_once():
 
 
 def test_a_clock_that_was_set_right_is_believed_again():
-    clocks = Clocks(Clock())
+    clocks = Clocks(ClockSettings())
     run(clocks, block(HOUR, at=0))
     times, counts = run(clocks, block(1000, at=1010))
     assert (times, counts) == ([1000], {})
@@ -69,7 +69,7 @@ def test_a_clock_that_was_set_right_is_believed_again():
 
 
 def test_a_clock_that_is_behind_is_repaired_after_two_windows():
-    clocks = Clocks(Clock(window_s=60))
+    clocks = Clocks(ClockSettings(window_s=60))
     times, _ = run(clocks, *second_by_second(200, wrong_by=-HOUR))
     wrong = [s for s, time in enumerate(times) if time < s * 1000 - 60]
     assert wrong == list(range(120))
@@ -78,7 +78,7 @@ def test_a_clock_that_is_behind_is_repaired_after_two_windows():
 
 def test_what_a_broker_kept_keeps_its_times():
     """Two hours of readings at 20 times their speed, then the present."""
-    clocks = Clocks(Clock(window_s=60))
+    clocks = Clocks(ClockSettings(window_s=60))
     queue = [block(s * 1000, at=7_200_000 + s * 50) for s in range(7570)]
     times, counts = run(clocks, *queue)
     assert times == [s * 1000 for s in range(7570)]
@@ -86,7 +86,7 @@ def test_what_a_broker_kept_keeps_its_times():
 
 
 def test_what_a_device_had_buffered_keeps_its_times():
-    clocks = Clocks(Clock(window_s=10))
+    clocks = Clocks(ClockSettings(window_s=10))
     blocks = [block(s * 1000 - HOUR, at=s * 1000, historical=True) for s in range(100)]
     assert run(clocks, *blocks) == ([s * 1000 - HOUR for s in range(100)], {})
 
@@ -94,13 +94,13 @@ def test_what_a_device_had_buffered_keeps_its_times():
 @pytest.mark.parametrize("every", [HOUR, 40_000])
 def test_a_few_slow_reports_prove_nothing(every: int):
     """A value now and then, ten minutes late each time: no clock."""
-    clocks = Clocks(Clock(window_s=60))
+    clocks = Clocks(ClockSettings(window_s=60))
     blocks = [block(n * every, at=n * every + 600_000) for n in range(50)]
     assert run(clocks, *blocks) == ([n * every for n in range(50)], {})
 
 
 def test_times_that_cannot_be_become_the_time_of_arrival():
-    for settings in (Clock(repair=False), Clock()):
+    for settings in (ClockSettings(repair=False), ClockSettings()):
         clocks, counts = Clocks(settings), Counter()
         odd = block(0, at=0)
         odd = replace(odd, time_ms=np.array([2**63 - 1]), quality=np.array([Quality.BAD], np.uint8))
@@ -114,9 +114,9 @@ def test_times_that_cannot_be_become_the_time_of_arrival():
 
 
 def test_estimates_survive_a_restart_so_that_repeats_are_known():
-    clocks = Clocks(Clock())
+    clocks = Clocks(ClockSettings())
     first = run(clocks, block(HOUR, at=20), block(HOUR + 1000, at=1100))[0]
-    later = Clocks(Clock())
+    later = Clocks(ClockSettings())
     later.from_fields(unpack(pack("c", 1, clocks.to_fields()), "c")[1])
     again = run(later, block(HOUR, at=5_000), block(HOUR + 1000, at=5_001))[0]
     assert again == first == [20, 1020]
@@ -125,6 +125,6 @@ def test_estimates_survive_a_restart_so_that_repeats_are_known():
 
 def test_sources_are_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_SOURCES", 3)
-    clocks = Clocks(Clock())
+    clocks = Clocks(ClockSettings())
     run(clocks, *[block(HOUR, at=0, source=f"s{n}") for n in range(5)])
     assert set(clocks.offsets) == {"s2", "s3", "s4"}

@@ -9,7 +9,7 @@ import pytest
 
 from edge.block import Block, Waveform
 from edge.filters.conversion import Conversion
-from edge.filters.settings import Features
+from edge.filters.settings import FeatureSettings
 from edge.filters.vibration import derived, features, source_name
 from edge.filters.waveforms import Waveforms
 from edge.filters.windows import Windows
@@ -68,7 +68,7 @@ def test_a_constant_signal_has_no_crest():
 
 def test_derived_sensors():
     sensor = Sensor("p.vib", "mm/s", "vibration", "p", low=-45, high=40, period_ms=1)
-    found = derived(sensor, Features(bands_hz=((10, 100.5),)), 1000)
+    found = derived(sensor, FeatureSettings(bands_hz=((10, 100.5),)), 1000)
     assert [(s.name, s.unit, s.kind, s.low, s.high) for s in found] == [
         ("p.vib.rms", "mm/s", "vibration", 0, 45),
         ("p.vib.peak", "mm/s", "vibration", 0, 90),
