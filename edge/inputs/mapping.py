@@ -58,9 +58,7 @@ class TopicMapping(Model):
         default=None,
         description="Path of the quality: good, uncertain, bad, true, false or an OPC code.",
     )
-    values: Annotated[tuple[ValueMapping, ...], Field(min_length=1)] = Field(
-        description="The values of a reading."
-    )
+    values: tuple[ValueMapping, ...] = Field(description="The values of a reading; one or more.")
 
     @field_validator("topic")
     @classmethod
@@ -84,6 +82,8 @@ class TopicMapping(Model):
                         f'"{text}": {{{part}}} is no level of "{self.topic}"; '
                         f"known: {', '.join(sorted(known))}, or {{.path}} of the message"
                     )
+        if not self.values:
+            raise ValueError("values is empty")
         if len(self.values) > 1 and f"{{{VALUE}}}" not in self.sensor:
             raise ValueError(f'"{self.sensor}" names several values alike: use {{{VALUE}}}')
         return self
@@ -97,9 +97,15 @@ class TopicMapping(Model):
 class Mapping(Model):
     """All plain JSON topics."""
 
-    topics: Annotated[tuple[TopicMapping, ...], Field(min_length=1)] = Field(
-        description="Patterns; the first one that fits a topic counts."
+    topics: tuple[TopicMapping, ...] = Field(
+        description="Patterns, one or more; the first one that fits a topic counts."
     )
+
+    @model_validator(mode="after")
+    def _some(self) -> Mapping:
+        if not self.topics:
+            raise ValueError("topics is empty")
+        return self
 
 
 def read_mapping(path: Path) -> Mapping:

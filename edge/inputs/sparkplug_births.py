@@ -39,7 +39,7 @@ class Source(NamedTuple):
 
 
 class BadBirth(Exception):
-    """Its aliases say two things at once."""
+    """It does not say what is what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,11 @@ class Names:
 def read_birth(payload: Any, source: Source, names: Names, registry: Registry) -> Birth:
     """The metrics of a parsed birth; their sensors have slots now, unless the registry is full.
 
-    Raises: BadBirth: two metrics have the same alias or name.
+    Raises: BadBirth: two metrics have the same alias or name, or a name is not UTF-8.
     """
+    # protobuf hands out what is not UTF-8 as bytes
+    if any(isinstance(metric.name, bytes) for metric in payload.metrics):
+        raise BadBirth(f"{source}: the name of a metric is not UTF-8")
     entries: list[Entry] = []
     sensors: list[Sensor | None] = []
     for metric in payload.metrics:

@@ -160,8 +160,9 @@ def property_of(metric: Any, key: str, kind: Callable[[Any], Any], default: Any)
     for name, value in zip(properties.keys, properties.values, strict=False):
         which = value.WhichOneof("value")
         if name == key and which is not None and not value.is_null:
+            found = getattr(value, which)
             try:
-                return kind(getattr(value, which))
+                return default if isinstance(found, bytes) else kind(found)  # bytes: not UTF-8
             except (TypeError, ValueError, OverflowError):
                 return default
     return default
