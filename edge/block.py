@@ -1,6 +1,6 @@
 """What an input hands over: readings as columns, and the receipt to be given for them.
 
-    block = Block(slot, time_ms, value, quality, source="line-1", received_ms=now_ms, receipt=receipt)
+    block = Block(slot, time_ms, value, quality, source="line-1", received_ms=now_ms)
 
 An input turns each message into one block at once; nothing after it sees a message again.
 """

@@ -12,22 +12,25 @@ the core. An error of the disk comes out of `step` as SpoolFailed and is final.
 from __future__ import annotations
 
 import os
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from edge import checkpoint, codec, messages
+from edge.alarms import MAX_EVENTS
 from edge.block import Receipt
 from edge.filters.pipeline import Pipeline
 from edge.inputs.result import Refused, Result
 from edge.prescreen import Prescreen
 from edge.registry import Registry
 from edge.settings import GatewaySettings
-from edge.spool.record import Kind
-from edge.spool.spool import Log, Spool
+from edge.spool.record import Kind, Log
+from edge.spool.spool import Spool
 from edge.ticks import Tick, Ticks
-from udfs.alerts import AlertEvent, to_cloudevent
+from edge.timings import Timings
+from udfs.alerts import AlertEvent, from_json, to_cloudevent
 from udfs.batch import Batch
 from udfs.fingerprint import fingerprint
 from udfs.state import BadState
@@ -70,13 +73,14 @@ class Core:
         self._events: list[AlertEvent] = []  # appended, not committed
         self._told: dict[str, None] = {}  # id and status of the newest alerts, as an ordered set
         self._units: dict[int, str] = {}
-        self._covered = -1  # index of the newest raw record that the state holds
+        self._waiting = False  # something is appended and not committed
         self._saved_ms = 0
         self._saved_index = -1
         self._refused_minute = (0, 0)
         self.readings = 0
         self.batches = 0
         self.newest_ms = 0  # event time of the newest batch
+        self.commits = Timings()
         self.counts: Counter[str] = Counter()  # refused_<reason>, replayed, checkpoint_damaged, ...
 
     # -- start
@@ -84,13 +88,16 @@ class Core:
     def restore(self, now_ms: int) -> list[AlertEvent]:
         """Bring filters and rules to where the spool ends.
 
-        Returns: alerts that the spool does not hold although their batch is in it: they are
-            appended, and committed by the next step.
+        Alerts that the spool does not hold although their batch is in it are appended, and
+        committed by the next step. Returns: the newest alerts that it holds.
         """
         parts = self._parts
         after = self._load_checkpoint()
+        recent: deque[AlertEvent] = deque(maxlen=MAX_EVENTS)
         for stored in parts.spool.tail(Log.ALERTS, -1):
-            self._remember(messages.decode(stored.body).headers["ce_id"])
+            message = messages.decode(stored.body)
+            self._remember(message.headers["ce_id"])
+            recent.append(from_json(message.value))
         self._adopt_units()
         for stored in parts.spool.tail(Log.RAW, after):
             batch = codec.decode(
@@ -98,13 +105,12 @@ class Core:
             )
             parts.filters.replay(batch)
             self._judge(batch, now_ms)
-            self._covered = stored.index
             self.newest_ms = max(self.newest_ms, batch.time_ms)
             self.counts["replayed"] += 1
         if self.newest_ms:
             parts.ticks.start(self.newest_ms)
         self._saved_ms = now_ms
-        return list(self._events)
+        return list(recent)
 
     def _load_checkpoint(self) -> int:
         """Returns: index of the raw record after which the spool is to be replayed."""
@@ -118,7 +124,7 @@ class Core:
                 parts.prescreen.restore(fields.pop("prescreen"), parts.registry)
                 self.newest_ms = fields.pop("newest_ms")
                 parts.filters.from_fields(fields)
-                self._covered = self._saved_index = index
+                self._saved_index = index
                 parts.spool.covered(index)
                 return index
         except (BadState, OSError) as error:
@@ -157,6 +163,7 @@ class Core:
             messages.Message(self._gateway, headers, refused.payload[:_MAX_REFUSED_BYTES])
         )
         self._parts.spool.append_record(Kind.REFUSED, body, now_ms)
+        self._waiting = True
 
     # -- batches out
 
@@ -172,15 +179,21 @@ class Core:
             receipts += tick.receipts
             told.batches += 1
         self._owed += receipts
-        spool = self._parts.spool
-        if spool.waiting and (idle or spool.due(now_ms)):
-            spool.commit()
+        due = self._parts.spool.due(now_ms)
+        if self._waiting and (idle or due):
+            self._commit()
             told.committed = True
-        if told.committed or not spool.waiting:
+        if not self._waiting:
             told.events, self._events = self._events, []
             self._release()
         self._checkpoint_if_due(now_ms)
         return told
+
+    def _commit(self) -> None:
+        began_s = time.perf_counter()
+        self._parts.spool.commit()
+        self.commits.note(time.perf_counter() - began_s)
+        self._waiting = False
 
     def _batch(self, tick: Tick) -> Batch:
         parts = self._parts
@@ -204,7 +217,7 @@ class Core:
             readings=len(batch),
             fingerprint=fingerprint(batch),
         )
-        self._covered = self._parts.spool.appended(Log.RAW)
+        self._waiting = True
         self.batches += 1
         self.newest_ms = max(self.newest_ms, batch.time_ms)
 
@@ -218,6 +231,7 @@ class Core:
             self._remember(headers["ce_id"])
             body = messages.encode(messages.Message(key, headers, value))
             self._parts.spool.append_record(Kind.ALERT, body, event.event_ms)
+            self._waiting = True
             self._events.append(event)
 
     def _remember(self, event: str) -> None:
@@ -252,7 +266,8 @@ class Core:
     def save_checkpoint(self, now_ms: int) -> None:
         """Save what filters and rules remember. A disk that refuses it costs a longer replay."""
         self._saved_ms = now_ms
-        if self._covered == self._saved_index or self._parts.spool.waiting:
+        index = self._parts.spool.committed(Log.RAW)
+        if index == self._saved_index or self._waiting:
             return
         fields = {
             **self._parts.filters.to_fields(),
@@ -260,13 +275,13 @@ class Core:
             "newest_ms": self.newest_ms,
         }
         try:
-            checkpoint.save(self._settings.spool.folder, self._covered, fields)
+            checkpoint.save(self._settings.spool.folder, index, fields)
         except OSError as error:
             log.warning("checkpoint_failed", error=str(error))
             self.counts["checkpoint_failed"] += 1
             return
-        self._saved_index = self._covered
-        self._parts.spool.covered(self._covered)
+        self._saved_index = index
+        self._parts.spool.covered(index)
 
     @property
     def _facility(self) -> str:

@@ -1,4 +1,4 @@
-"""Everything that an operator of a gateway may set: one YAML file, checked before anything starts."""
+"""Everything that an operator of a gateway may set: one YAML file, checked before it starts."""
 
 from __future__ import annotations
 

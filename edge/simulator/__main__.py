@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from edge.errors import EdgeError
+from edge.signals import stop_on_signals
 from edge.simulator import measure as measuring
-from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with, stop_on_signals
+from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import structlog
@@ -45,14 +43,6 @@ def settings_with(
 def log_to_stderr() -> None:
     """What goes to stdout is for programs."""
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
-
-
-def stop_on_signals() -> Event:
-    """An event that an interrupt or a terminate sets."""
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def line(progress: Progress) -> str:

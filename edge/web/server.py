@@ -67,6 +67,11 @@ class Web:
         """The port that it listens on; also right when the settings say 0."""
         return int(self._server.server_address[1]) if self._server else self._settings.port
 
+    @property
+    def address(self) -> str:
+        """Where the page is, for a person."""
+        return f"http://{self._settings.host}:{self.port}"
+
     def stop(self) -> None:
         """Stop listening; answers under way may end."""
         if self._server and self._thread:

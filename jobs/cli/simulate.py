@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from edge.errors import EdgeError
-from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with, stop_on_signals
+from edge.signals import stop_on_signals
+from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with
 from edge.simulator.fleet import facility_name
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate as run_simulation
