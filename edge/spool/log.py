@@ -129,9 +129,10 @@ class SegmentLog:
         return self.segments[max(at, 0)]
 
     def remove(self, segment: Segment) -> None:
-        """Delete a file, which must not be the newest."""
+        """Delete a file, which must not be the newest; for good, so that its room can be used."""
         self.segments.remove(segment)
         self.disk.unlink(segment.path)
+        self.disk.sync_folder(self.folder)
 
     def set_aside(self, segment: Segment) -> None:
         """Give a damaged file, which must not be the newest, the name that says so."""
@@ -151,8 +152,8 @@ class SegmentLog:
         """Go on in a new file of zeros, which gets the header and the name of `segment`.
 
         The name appears when the header is durable, so a file that lacks one was damaged. Only
-        then is the old file marked as having a successor, and cut to what it holds; neither needs
-        a sync, for both are only there to notice one day that the successor is missing.
+        then is the old file marked as having a successor, so that a missing one is noticed, and
+        cut to what it holds.
         """
         path = self.folder / f"{segment.first:016x}.seg"
         self.disk.write(file, encode_header(self.log, segment), 0)
@@ -191,6 +192,7 @@ class SegmentLog:
             self.end += COMMIT_BYTES
         old.size = min(old.size, -(-self.end // PAGE) * PAGE)
         self.disk.truncate(self._file, old.size)
+        self.disk.fdatasync(self._file)
         self.disk.close(self._file)
         self._file = None
 

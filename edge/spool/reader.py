@@ -149,8 +149,9 @@ class Reader:
         if file is None:
             one.index = view.high
             return one
+        window = Window(self._disk, file, view.end, min(room + _SLACK, _AHEAD))
         try:
-            self._walk(one, Window(self._disk, file, view.end, min(room + _SLACK, _AHEAD)), cursor.offset, view)
+            self._walk(one, window, cursor.offset, view)
         finally:
             self._disk.close(file)
         if one.missing:

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,13 +124,14 @@ class Window:
             return self._disk.pread(self._file, size, at)
         except OSError:
             self.unreadable = True
-        return b"".join(self._page(at + i, min(PAGE, size - i)) for i in range(0, size, PAGE))
+        bounds = [at, *range((at // PAGE + 1) * PAGE, at + size, PAGE), at + size]
+        return b"".join(self._page(first, end) for first, end in pairwise(bounds))
 
-    def _page(self, at: int, size: int) -> bytes:
+    def _page(self, first: int, end: int) -> bytes:
         try:
-            return self._disk.pread(self._file, size, at)
+            return self._disk.pread(self._file, end - first, first)
         except OSError:
-            return bytes(size)
+            return bytes(end - first)
 
 
 class Found(NamedTuple):

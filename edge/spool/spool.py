@@ -116,6 +116,7 @@ class Spool:
     def _save_opened(self, folder: Path) -> None:
         self._books.pointer.epoch = self.epoch
         self._books.save_epochs()
+        self._books.save_losses()  # it may have been in the page cache only, and is told from now on
         self._save_pointer(2)
         self._room.refill(evict=False)
         for name in (*Log, "."):

@@ -170,6 +170,15 @@ class MemoryDisk(Disk):
         disk.moves, disk.capacity = self.moves, self.capacity
         return disk
 
+    def copy(self) -> MemoryDisk:
+        """The same disk once more, as programs see it, all of it synced."""
+        disk = MemoryDisk()
+        disk.capacity = self.capacity
+        for path, inode in self.names_now.items():
+            disk.names_now[path] = Inode(bytearray(inode.now), bytes(inode.now))
+        disk.names_durable = dict(disk.names_now)
+        return disk
+
     def data(self, path: Path) -> bytearray:
         """A file's bytes, to be damaged."""
         return self._inode(path).now

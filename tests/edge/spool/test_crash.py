@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from random import Random
 
 from edge.spool import Log, Spool
@@ -40,6 +41,10 @@ def goes_on(spool: Spool, load: Load, used: set[tuple[int, int]]) -> None:
     spool.commit()
     assert read_all(spool, Log.RAW)[-1].body == b"news"
     assert spool.used_bytes <= spool.max_bytes
+
+
+def check_torn(disk: MemoryDisk, load: Load, seed: int, name: str) -> None:
+    check(disk.image(Random(seed)), load, seed)
 
 
 def run(load: Load, rounds: int) -> None:
@@ -90,7 +95,7 @@ def test_opening_can_be_cut_at_each_boundary() -> None:
         disk.after_each = lambda name, d=disk, i=images, s=seed: i.append(d.image(Random(s)))
         load.spool.commit()
         for torn in images:
-            torn.after_each = lambda name, d=torn, l=load, s=seed: check(d.image(Random(s)), l, s)
+            torn.after_each = partial(check_torn, torn, load, seed)
             check(torn, load, seed)
 
 
