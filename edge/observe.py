@@ -84,7 +84,7 @@ class Observer:
             oldest_ms=self._oldest_ms(pending[Log.RAW]),
             epoch=spool.epoch,
             damaged=spool.recovery.damaged_files,
-            lost=lost,
+            lost=dict(lost),
             commits=self._parts.core.commits.durations(),
             failed=self.failed,
         )

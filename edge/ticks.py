@@ -22,6 +22,9 @@ from udfs.batch import MAX_OFFSET_MS
 
 # no empty ticks inside a longer pause: nobody was there to see that nothing came
 GAP_MS = 60_000
+# nor longer than this after the last reading: a site that is silent as a whole is one alarm (the
+# cloud's, of its gateway), and empty batches would make it one of each sensor
+SILENCE_MS = 10_000
 # a batch of so many readings with all four columns stays below the 2 MiB that the cloud admits
 MAX_TICK_READINGS = 100_000
 # beyond these the oldest tick is closed at once, whatever may still come for it
@@ -77,6 +80,7 @@ class Ticks:
         self._open: dict[int, _Bucket] = {}  # by number of the tick since 1970
         self._late: dict[int, _Bucket] = {}  # by number of the span
         self._next: int | None = None  # the tick that is closed next; None before the first reading
+        self._heard = 0  # the newest tick that had readings
         self._fed_ms: int | None = None  # last arrival for the tick that was closed last
         self._restarted = False  # and nothing came since
         self._now_ms = 0
@@ -84,7 +88,8 @@ class Ticks:
 
     def start(self, last_time_ms: int) -> None:
         """Go on after a tick of this time, as if it had just been closed."""
-        self._next = last_time_ms // self._tick_ms + 1
+        self._heard = last_time_ms // self._tick_ms
+        self._next = self._heard + 1
         self._restarted = True
 
     def offer(self, block: Block) -> None:
@@ -175,7 +180,7 @@ class Ticks:
             self._restarted = False
             self._fed_ms = bucket.last_arrival_ms
             yield from self._ticks(key * self._tick_ms, bucket)
-            self._next = key + 1
+            self._heard, self._next = key, key + 1
         yield from self._pass_time()
 
     def _reaches(self, key: int) -> bool:
@@ -199,15 +204,13 @@ class Ticks:
         if behind_ms <= 0 or (catching_up and not self._rested()):
             return
         stop = min([due, *self._open])
-        if (stop - self._next) * self._tick_ms > GAP_MS:
-            self._next = stop - 1
         yield from self._empty(stop)
 
     def _empty(self, stop: int) -> Iterator[Tick]:
         """Empty ticks up to `stop`; none when the pause is a long one."""
         assert self._next is not None
         if (stop - self._next) * self._tick_ms <= GAP_MS:
-            for key in range(self._next, stop):
+            for key in range(self._next, min(stop, self._heard + SILENCE_MS // self._tick_ms + 1)):
                 yield _tick(key * self._tick_ms, [])
         self._next = max(stop, self._next)
 

@@ -56,8 +56,8 @@ class _Outgoing(NamedTuple):
 class MqttInput:
     """The MQTT input. Its attributes are for metrics and the page, read from any thread.
 
-    connected: the broker accepted the present connection. problem: why not, or what is missing.
-    messages, bytes: received. refused: by reason. reconnects: after the first connection.
+    connected: there is a connection, and it is subscribed. problem: why not, or what is missing.
+    messages, bytes, readings: received. refused: by reason. reconnects: after the first connection.
     publishes_dropped: the oldest of those that waited, when too many did.
     """
 
@@ -89,9 +89,11 @@ class MqttInput:
         self._save_at_s = 0.0
         self._stop = Event()
         self._thread = Thread(target=self._run, name="mqtt", daemon=True)
+        self._watch: tls.Watch | None = None
         self.connected = False
         self.problem = ""
-        self.messages = self.bytes = self.connections = self.publishes_dropped = 0
+        self.messages = self.bytes = self.readings = self.connections = 0
+        self.publishes_dropped = 0
         self.refused: Counter[str] = Counter()
 
     @property
@@ -103,6 +105,11 @@ class MqttInput:
     def reconnects(self) -> int:
         """Connections after the first one."""
         return max(self.connections - 1, 0)
+
+    @property
+    def certificate_expires_ms(self) -> int | None:
+        """When the own certificate ends, UTC epoch ms; None without one."""
+        return self._watch.expires_ms() if self._watch else None
 
     @property
     def alive(self) -> bool:
@@ -154,7 +161,7 @@ class MqttInput:
     def _serve(self) -> None:
         """From CONNECT to the end of the connection."""
         connection = self._connection
-        watch = None if self._settings.tls is None else tls.Watch(self._settings.tls)
+        watch = self._watch = None if self._settings.tls is None else tls.Watch(self._settings.tls)
         look_s = time.monotonic() + _LOOK_S
         try:
             while not self._stop.is_set() and connection.serve(_WAIT_S):
@@ -210,6 +217,7 @@ class MqttInput:
         self.messages += 1
         self.bytes += len(payload)
         result = self._decode(message, payload, receipt)
+        self.readings += sum(len(block) for block in result.blocks)
         for refused in result.refused:
             self.refused[refused.reason] += 1
         return result
