@@ -43,7 +43,7 @@ class Connection:
         self._settings, self._topics, self._take = settings, topics, take
         self._acknowledged: deque[int] = deque()
         self._open: dict[int, object] = {}  # number of what was published -> what for
-        self.ready = False  # the broker accepted it
+        self.ready = False  # the broker accepted us, and what we subscribe to
         self.session_kept = False  # the broker still had our session
         self.problem = ""  # why it ended, or what it lacks
         self._client = self._make(client_id)
@@ -116,22 +116,22 @@ class Connection:
         if code.is_failure:
             self.problem = f"refused: {code}"
             return
-        self.ready, self.session_kept = True, flags.session_present
+        self.session_kept = flags.session_present
         client.subscribe([self._subscription(topic) for topic in self._topics])
 
     def _subscription(self, topic: str) -> tuple[str, Any]:
         if self._settings.protocol == "5":
-            return topic, SubscribeOptions(qos=1, retainHandling=_RETAINED_ONCE)
+            return topic, SubscribeOptions(qos=1, noLocal=True, retainHandling=_RETAINED_ONCE)
         return topic, 1
 
     def _on_subscribe(
         self, client: Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
     ) -> None:
-        refused = [
-            topic for topic, code in zip(self._topics, codes, strict=False) if code.is_failure
-        ]
+        self.ready = True
+        answers = zip(self._topics, codes, strict=False)
+        refused = [topic for topic, code in answers if code.is_failure]
         if refused:
-            self.problem = f"the broker lets us not subscribe to {', '.join(refused)}"
+            self.problem = f"the broker refuses subscriptions: {', '.join(refused)}"
 
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
         give = partial(self._acknowledged.append, message.mid) if message.qos else _nothing
