@@ -2,6 +2,8 @@
 
     body = encode(Message("plant-07/gw-1", {"reason": "not_json"}, payload))
     message = decode(body)
+
+Topic and partition are not in it: the lane that it is sent by decides on them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ _MAGIC = b"HIm1"
 
 
 class Message(NamedTuple):
-    """What is to be sent; the lane that it goes by decides on the topic."""
+    """What is to be sent."""
 
     key: str
     headers: dict[str, str]

@@ -126,9 +126,12 @@ class _Client:
 
     def _delivered(self, token: int, error: KafkaError | None, message: Message) -> None:
         self.open -= 1
+        found = Delivery(token) if error is None else _delivery(token, error)
+        self.answers.append(found)
         if error is None:
             self.answered, self.trouble = True, ""
-        self.answers.append(Delivery(token) if error is None else _delivery(token, error))
+        elif found.fault is Fault.UNANSWERED:
+            self.trouble = self.trouble or error.str()
 
     def _error(self, error: KafkaError) -> None:
         if error.fatal():

@@ -2,7 +2,7 @@
 
     lanes = Lanes(live_within_ms=10_000, in_flight_bytes=4_194_304, live_window=64)
     run = lanes.run(Lane.LIVE, pending, committed, now_ms)    # indices that may be sent, or None
-    lanes.sent(Lane.LIVE, index, size)                        # it is on its way now
+    lanes.sent(Lane.LIVE, index, size, now_ms)                # it is on its way now
     lanes.answered(Lane.LIVE, index, acknowledged=True)
 
 Only facts come in and only answers go out: no clock, no disk, no network. Live and backlog are two
@@ -47,7 +47,7 @@ class _View:
 
     def __init__(self) -> None:
         self.next = 0
-        self.flying: dict[int, int] = {}  # index: bytes
+        self.flying: dict[int, tuple[int, int]] = {}  # index: bytes, UTC epoch ms when sent
         self.parked: dict[int, int] = {}  # index: UTC epoch ms when it is tried again
         self.shut_until_ms = 0
 
@@ -84,6 +84,16 @@ class Lanes:
     def in_flight_bytes(self) -> int:
         """Bytes on their way."""
         return self._bytes
+
+    @property
+    def live_in_flight(self) -> int:
+        """Live records on their way."""
+        return len(self._views[Lane.LIVE].flying)
+
+    def live_wait_ms(self, now_ms: int) -> int:
+        """How long the oldest of them waits for its answer; 0 when there is none."""
+        times = (sent_ms for _, sent_ms in self._views[Lane.LIVE].flying.values())
+        return max(0, now_ms - min(times, default=now_ms))
 
     def is_live(self, end_ms: int, now_ms: int) -> bool:
         """Whether a record is news, by the end of its tick."""
@@ -122,10 +132,10 @@ class Lanes:
         view = self._views[Lane.LIVE]
         view.next = max(view.next, index + 1)
 
-    def sent(self, lane: Lane, index: int, size: int) -> None:
+    def sent(self, lane: Lane, index: int, size: int, now_ms: int) -> None:
         """A record is on its way; `size` in bytes."""
         view = self._views[lane]
-        view.flying[index] = size
+        view.flying[index] = size, now_ms
         view.next = max(view.next, index + 1)
         self._bytes += size
 
@@ -136,7 +146,7 @@ class Lanes:
 
         Args: retry_ms: not before that time, and without holding up the others.
         """
-        self._bytes -= self._views[lane].flying.pop(index)
+        self._bytes -= self._views[lane].flying.pop(index)[0]
         if acknowledged:
             return
         view = self._views[Lane.BACKLOG if lane is Lane.LIVE else lane]

@@ -24,7 +24,8 @@ _LEAST = 50.0  # enough to notice that the way is free again
 _BURST_S = 2.0
 _AWAY_S = 1.0  # of the pace may be on its way: what is stuck must not pile up in front of live
 _SLOW = 2.0
-_NOISE_MS = 25.0  # a local network answers in 3 ms or in 9: that says nothing
+_HARMLESS_MS = 100.0  # what the way to Kafka may take of the second that an alert has
+_LOOK_BACK = 3  # answers; two slow ones among them are no accident
 _STILL_MS = 10_000  # without live data for this long there is nothing to spare
 _FORGET_MS = 600_000  # the best latency that is known doubles in this time, so a new way is learned
 
@@ -40,6 +41,7 @@ class Pacing:
         self._share = 1.0  # of the cap
         self._edge = 1.0  # the share at which it became too much last
         self._falling = False
+        self._slow: deque[bool] = deque(maxlen=_LOOK_BACK)
         self._best_ms: float | None = None
         self._learned_ms = 0
         self._stepped_ms = 0
@@ -73,9 +75,10 @@ class Pacing:
             self._best_ms, self._learned_ms = latency_ms, now_ms
         else:
             self._best_ms = min(best, max(latency_ms, 1.0))
-        if slow:
+        self._slow.append(slow)
+        if sum(self._slow) > 1:
             self._step_down(now_ms)
-        else:
+        elif not slow:
             self._step_up(now_ms)
 
     def live_waiting(self, wait_ms: float, now_ms: int) -> None:
@@ -119,7 +122,7 @@ class Pacing:
             return float("inf")
         self._best_ms *= 2 ** (max(0, now_ms - self._learned_ms) / _FORGET_MS)
         self._learned_ms = now_ms
-        return max(self._best_ms * _SLOW, self._best_ms + _NOISE_MS)
+        return max(self._best_ms * _SLOW, _HARMLESS_MS)
 
     def _step_down(self, now_ms: int) -> None:
         if now_ms - self._stepped_ms < _STEP_MS:

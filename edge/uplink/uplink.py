@@ -65,14 +65,13 @@ class Uplink:
         self._pacing = Pacing(settings.backlog_factor, settings.admission == "required")
         self._packer = Packer(facility, gateway)
         self._words = Words(spool, speaker, round(settings.ledger_s * 1000))
-        self._outbox = Outbox(self._words)
         self._back_off = BackOff()
         self._open: dict[int, Answer] = {}  # what is on its way, by token
         self._tokens = 0
-        self._catalogues = Catalogues(
-            registry, self._packer, self._post, self._back_off, self.counts
-        )
-        self._live_since: dict[int, int] = {}  # index of each live record on its way: since when
+        tools = (self._packer, self._post, self._back_off, self.counts)
+        self._catalogues = Catalogues(registry, *tools)
+        self._outbox = Outbox(self._words, *tools)
+        self._gates: dict[Lane, Callable[[int], bool]] = {}  # what a lane's next record waits for
         self._unsaved = False
         self._saved_ms = 0
         self._woken = Event()
@@ -103,7 +102,7 @@ class Uplink:
 
     def live_wait_ms(self, now_ms: int) -> int:
         """How long the oldest live record on its way is waiting for its answer."""
-        return max(0, now_ms - min(self._live_since.values(), default=now_ms))
+        return self._lanes.live_wait_ms(now_ms)
 
     def wake(self) -> None:
         """Something was committed."""
@@ -130,7 +129,7 @@ class Uplink:
         self._look(now_ms)
         for lane in ORDER:
             self._fill(lane, now_ms)
-        self._speak(now_ms)
+        self._outbox.step(now_ms, self.backlog)
         self._save(now_ms)
         self.turned_ms = now_ms
 
@@ -147,6 +146,8 @@ class Uplink:
 
     def _fill(self, lane: Lane, now_ms: int) -> None:
         """Send what the lane may send now."""
+        if self._held_back(lane, now_ms):
+            return
         source = LOGS[lane]
         while room := self._lanes.room(lane):
             if lane is Lane.BACKLOG and not self._pacing.may_send(now_ms):
@@ -162,6 +163,17 @@ class Uplink:
                 if not self._send(lane, stored, now_ms):
                     return
 
+    def _held_back(self, lane: Lane, now_ms: int) -> bool:
+        """Whether the lane waits for something before its next record is even read."""
+        # live data find out when the network is back, and are the first to go
+        waits = lane in (Lane.ROLLUPS, Lane.BACKLOG) and self._lanes.live_in_flight
+        if waits and not self.connected:
+            return True
+        gate = self._gates.get(lane)
+        if gate is not None and gate(now_ms):
+            del self._gates[lane]
+        return lane in self._gates
+
     def _send(self, lane: Lane, stored: Stored, now_ms: int) -> bool:
         """Send one record. Returns: whether the next one may follow."""
         if lane is Lane.BACKLOG and not self._pacing.may_send(now_ms):
@@ -170,7 +182,9 @@ class Uplink:
             self._lanes.passed(stored.index)
             self._words.seen(replace(stored, body=b""))
             return True
-        if not self._lanes.fits(lane, size_of(stored)):
+        size = size_of(stored)
+        if not self._lanes.fits(lane, size):
+            self._gates[lane] = lambda now_ms: self._lanes.fits(lane, size)
             return False
         try:
             parcel = self._packer.record(lane, stored, now_ms)
@@ -178,6 +192,7 @@ class Uplink:
             self._set_aside(lane, stored, str(error), now_ms)
             return True
         if parcel.catalogue and not self._catalogues.known(parcel.catalogue, now_ms):
+            self._gates[lane] = partial(self._catalogues.known, parcel.catalogue)
             return False
         noted = replace(stored, body=b"")
         if not self._post(parcel, partial(self._answered, lane, noted, now_ms)):
@@ -186,11 +201,9 @@ class Uplink:
         return True
 
     def _note_sent(self, lane: Lane, stored: Stored, size: int, now_ms: int) -> None:
-        self._lanes.sent(lane, stored.index, size)
+        self._lanes.sent(lane, stored.index, size, now_ms)
         self.counts.sent[lane] += 1
         self.counts.bytes_sent += size
-        if lane is Lane.LIVE:
-            self._live_since[stored.index] = now_ms
         if lane is Lane.BACKLOG:
             self._pacing.sent(stored.readings + BATCH_COST)
         if LOGS[lane] is Log.RAW:
@@ -200,7 +213,7 @@ class Uplink:
         """A body that this version cannot read holds nobody up and stays on disk."""
         self.counts.refused["unreadable"] += 1
         log.error("record_unreadable", log=LOGS[lane].value, index=stored.index, error=why)
-        self._lanes.sent(lane, stored.index, 0)
+        self._lanes.sent(lane, stored.index, 0, now_ms)
         self._lanes.answered(lane, stored.index, False, retry_ms=now_ms + _PARK_MS)
 
     def _post(self, parcel: Parcel, answer: Answer) -> bool:
@@ -219,8 +232,6 @@ class Uplink:
     def _answered(
         self, lane: Lane, stored: Stored, sent_ms: int, delivery: Delivery, now_ms: int
     ) -> None:
-        if lane is Lane.LIVE:
-            del self._live_since[stored.index]
         if lane is Lane.BACKLOG:
             self._pacing.answered(stored.readings + BATCH_COST)
         if delivery.fault is not None:
@@ -255,22 +266,6 @@ class Uplink:
     def _refused(self, name: str, delivery: Delivery, now_ms: int) -> None:
         self.counts.refused[str(delivery.fault)] += 1
         self._back_off.refused(name, delivery, now_ms)
-
-    # -- ledger, pointer
-
-    def _speak(self, now_ms: int) -> None:
-        word = self._outbox.next(now_ms, self.backlog)
-        if word is not None and self._post(self._packer.word(word), self._word_answered):
-            self._outbox.sent()
-
-    def _word_answered(self, delivery: Delivery, now_ms: int) -> None:
-        if delivery.fault is None:
-            self._back_off.taken("ledger")
-            self.counts.words += 1
-        elif delivery.fault is not Fault.UNANSWERED:
-            self._refused("ledger", delivery, now_ms)
-        retry_ms = max(now_ms, self._back_off.until("ledger"))
-        self._outbox.answered(delivery.fault is None, retry_ms)
 
     def _save(self, now_ms: int) -> None:
         if self._unsaved and not 0 <= now_ms - self._saved_ms < _SAVE_MS:

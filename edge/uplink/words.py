@@ -10,10 +10,15 @@ from dataclasses import replace
 
 from edge.spool.losses import Lost
 from edge.spool.record import Log, Stored
+from edge.uplink.backoff import BackOff
+from edge.uplink.counts import Counts
+from edge.uplink.parcels import Packer, Parcel
+from edge.uplink.transport import Answer, Delivery, Fault
 from edge.uplink.view import SpeakerView, SpoolView
 from udfs.ledger import Word
 
 _CHANGE_MS = 1_000  # a single late batch is a backlog, too; it need not make a flood of words
+_NAME = "ledger"
 _KEPT_EPOCHS = 64
 
 
@@ -118,32 +123,38 @@ class Words:
 
 
 class Outbox:
-    """Words that Kafka does not have yet: one at a time, and each until it is there."""
+    """Words on their way: one at a time, and each until Kafka has it."""
 
-    def __init__(self, words: Words) -> None:
-        self._words = words
+    def __init__(
+        self,
+        words: Words,
+        packer: Packer,
+        post: Callable[[Parcel, Answer], bool],
+        back_off: BackOff,
+        counts: Counts,
+    ) -> None:
+        self._words, self._packer, self._post = words, packer, post
+        self._back_off, self._counts = back_off, counts
         self._waiting: list[Word] = []
         self._flying = False
-        self._retry_ms = 0
 
-    def next(self, now_ms: int, backlog: Callable[[], int]) -> Word | None:
-        """The word to be sent now. backlog: tells how many of its batches wait."""
-        if self._flying or now_ms < self._retry_ms:
-            return None
+    def step(self, now_ms: int, backlog: Callable[[], int]) -> None:
+        """Send the word that is due. backlog: tells how many of its batches wait."""
+        if self._flying or now_ms < self._back_off.until(_NAME):
+            return
         if not self._waiting:
             waits = backlog()
             if self._words.due(now_ms, waits > 0):
                 self._waiting = self._words.say(now_ms, waits)
-        return self._waiting[0] if self._waiting else None
+        if self._waiting:
+            self._flying = self._post(self._packer.word(self._waiting[0]), self._answered)
 
-    def sent(self) -> None:
-        """It is on its way."""
-        self._flying = True
-
-    def answered(self, acknowledged: bool, retry_ms: int) -> None:
-        """Kafka has it, or it is to be sent again at `retry_ms`."""
+    def _answered(self, delivery: Delivery, now_ms: int) -> None:
         self._flying = False
-        if acknowledged:
+        if delivery.fault is None:
+            self._back_off.taken(_NAME)
+            self._counts.words += 1
             del self._waiting[0]
-        else:
-            self._retry_ms = retry_ms
+        elif delivery.fault is not Fault.UNANSWERED:
+            self._counts.refused[str(delivery.fault)] += 1
+            self._back_off.refused(_NAME, delivery, now_ms)

@@ -24,8 +24,9 @@ RENEW_MS = 5_000
 SILENT_MS = 30_000  # three words
 MAX_GATEWAYS = 20_000
 
-_DRAIN_S = 10.0  # between two words: what is left may go in that time, more is of no use
-_MOST_BATCHES_PER_S = 20.0  # more than a gateway takes, whatever it is granted
+# what a gateway can use: all that it has in this time, within what any gateway sends at all
+_DRAIN_S = 5.0
+_BATCHES_PER_S = (2.0, 20.0)
 _LEAST = 1.0
 
 
@@ -49,7 +50,8 @@ class _Guest:
     def cap(self) -> float:
         """Readings a second that it can use."""
         cost = self.word.readings / max(self.word.sent_through + 1, 1) + BATCH_COST
-        return cost * min((self.word.pending or 0) / _DRAIN_S, _MOST_BATCHES_PER_S)
+        least, most = _BATCHES_PER_S
+        return cost * min(max((self.word.pending or 0) / _DRAIN_S, least), most)
 
 
 class Desk:

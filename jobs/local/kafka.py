@@ -17,13 +17,25 @@ _LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 _QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
 
-def server_properties(folder: Path, port: int, controller_port: int) -> str:
-    """The broker's configuration file, as text; its data lie in `folder`."""
+def server_properties(
+    folder: Path, port: int, controller_port: int, edge: tuple[int, int] | None = None
+) -> str:
+    """The broker's configuration file, as text; its data lie in `folder`.
+
+    edge: a second listener as (its port, the port that it tells clients). When the second is that
+    of a `Link`, clients that come by the link stay on it.
+    """
+    listeners = {"PLAINTEXT": port, "CONTROLLER": controller_port}
+    advertised = {"PLAINTEXT": port}
+    if edge is not None:
+        listeners["EDGE"], advertised["EDGE"] = edge
     return f"""\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}
-advertised.listeners=PLAINTEXT://{LOOPBACK}:{port}
+listeners={_addresses(listeners)}
+advertised.listeners={_addresses(advertised)}
+listener.security.protocol.map={",".join(f"{name}:PLAINTEXT" for name in listeners)}
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@{LOOPBACK}:{controller_port}
 log.dirs={folder}
@@ -55,6 +67,10 @@ group.initial.rebalance.delay.ms=0
 # The default takes 128 MB of heap at once to compact a few small topics.
 log.cleaner.dedupe.buffer.size=16777216
 """
+
+
+def _addresses(listeners: dict[str, int]) -> str:
+    return ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in listeners.items())
 
 
 def format_command(properties: Path) -> list[str]:

@@ -14,6 +14,7 @@ from jobs.local.process import Child, finish, spawn, tail
 from jobs.local.state import State, save
 
 KAFKA = "kafka"
+EDGE, LINK = "edge", "link"  # Kafka's listener for gateways, and the port that it tells them
 _FOLDERS = ("conf", "kafka", "log", "tmp", "checkpoints", "savepoints")
 _PREPARE_LIMIT_S = 60.0
 
@@ -33,10 +34,11 @@ def clean(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
 
 
-def assign_ports(state: State, parts: Iterable[str]) -> None:
-    """Give a free port to everything that listens and has none yet."""
+def assign_ports(state: State, parts: Iterable[str], edge: bool = False) -> None:
+    """Give a free port to everything that listens and has none yet. edge: to a link, too."""
     flink_parts = [part for part in parts if part != KAFKA]
     wanted = [KAFKA, "controller", "rest", "rpc", *map(prometheus_key, flink_parts)]
+    wanted += [EDGE, LINK] if edge else []
     missing = [key for key in wanted if key not in state.ports]
     found = free_ports(len(missing), taken=state.ports.values())
     state.ports.update(zip(missing, found, strict=True))
@@ -104,7 +106,10 @@ class Launcher:
         ports = self._state.ports
         config = flink.local_config(self._config, self._folder, ports["rest"], ports["rpc"])
         flink.write_conf_dir(self._folder / "conf", config)
-        text = kafka.server_properties(self._folder / "kafka", ports[KAFKA], ports["controller"])
+        edge = (ports[EDGE], ports[LINK]) if EDGE in ports else None
+        text = kafka.server_properties(
+            self._folder / "kafka", ports[KAFKA], ports["controller"], edge
+        )
         self._properties.write_text(text)
 
     def _memory_command(self, role: str) -> list[str]:

@@ -20,7 +20,9 @@ from jobs.common.errors import ClusterError
 from jobs.local import archive, flink, kafka, paths, submit
 from jobs.local.interrupts import ends_by_interrupt, uninterrupted
 from jobs.local.launch import (
+    EDGE,
     KAFKA,
+    LINK,
     Launcher,
     assign_ports,
     clean,
@@ -44,6 +46,7 @@ class Stack:
     report: told of each step, for a progress display.
     archives: use class archives (see archive.py), or record them.
     stop_limit_s: how long processes may take to end before they are killed.
+    edge: give Kafka a listener for gateways that come by a link (see `link_ports`).
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Stack:
         report: Callable[[str], None] = lambda step: None,
         archives: archive.Options = archive.use,
         stop_limit_s: float = 10.0,
+        edge: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.taskmanagers = taskmanagers
@@ -61,6 +65,7 @@ class Stack:
         self._report = report
         self._archives = archives
         self._stop_limit_s = stop_limit_s
+        self._edge = edge
         self._state = load(self._state_file)
         self._signals = ExitStack()
 
@@ -128,6 +133,11 @@ class Stack:
     def bootstrap(self) -> str:
         """Kafka's host:port."""
         return f"{LOOPBACK}:{self._port(KAFKA)}"
+
+    @property
+    def link_ports(self) -> tuple[int, int]:
+        """Where `jobs.local.link.Link` is to listen, and where it leads; needs `edge`."""
+        return self._port(LINK), self._port(EDGE)
 
     @property
     def rest_url(self) -> str:
@@ -216,7 +226,7 @@ class Stack:
             return
         if not alive:
             self._begin_anew()
-        assign_ports(self._state, self.parts)
+        assign_ports(self._state, self.parts, self._edge)
         began = time.monotonic()
         self._report(f"starting {', '.join(missing)}")
         self._launcher().launch(missing)

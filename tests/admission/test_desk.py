@@ -43,8 +43,10 @@ def test_one_gateway_gets_no_more_than_it_can_use() -> None:
     desk.heard(word(pending=10_000), NOW)
     (grant,) = desk.hand_out(NOW)
     assert grant == Grant("plant", "gw-1", 20 * 5_100.0, NOW + LIFE_MS, NOW)
-    desk.heard(word(pending=5), NOW)
-    assert rates(desk.hand_out(NOW)) == {"gw-1": pytest.approx(5_100 * 0.5)}
+    desk.heard(word(pending=50), NOW)
+    assert rates(desk.hand_out(NOW)) == {"gw-1": 10 * 5_100.0}
+    desk.heard(word(pending=1), NOW)
+    assert rates(desk.hand_out(NOW)) == {"gw-1": 2 * 5_100.0}
 
 
 def test_who_has_no_backlog_gets_no_token() -> None:

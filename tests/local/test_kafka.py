@@ -9,8 +9,8 @@ from jobs.local import kafka
 from jobs.local.ports import free_ports
 
 
-def properties() -> dict[str, str]:
-    text = kafka.server_properties(Path("/run/kafka"), 20_001, 20_002)
+def properties(edge: tuple[int, int] | None = None) -> dict[str, str]:
+    text = kafka.server_properties(Path("/run/kafka"), 20_001, 20_002, edge)
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -20,6 +20,15 @@ def test_the_broker_listens_on_loopback_only() -> None:
     assert found["listeners"] == "PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002"
     assert found["controller.quorum.voters"] == "1@127.0.0.1:20002"
     assert found["log.dirs"] == "/run/kafka"
+
+
+def test_clients_that_come_by_a_link_are_told_its_port() -> None:
+    assert "EDGE" not in properties()["listeners"]
+    found = properties(edge=(20_003, 20_004))
+    assert found["listeners"].endswith(",EDGE://127.0.0.1:20003")
+    advertised = "PLAINTEXT://127.0.0.1:20001,EDGE://127.0.0.1:20004"
+    assert found["advertised.listeners"] == advertised
+    assert found["listener.security.protocol.map"].endswith(",EDGE:PLAINTEXT")
 
 
 def test_the_settings_that_our_data_need() -> None:

@@ -43,12 +43,12 @@ def test_what_is_no_news_any_more_is_left_to_the_backlog() -> None:
 def test_backlog_stays_below_the_oldest_live_record_on_its_way() -> None:
     found = lanes()
     for index in (86_390, 86_391):
-        found.sent(Lane.LIVE, index, 1)
+        found.sent(Lane.LIVE, index, 1, 0)
     found.passed(86_392)
     assert found.run(Lane.BACKLOG, DAY, 86_399, 0) == (0, 86_389)
     found.answered(Lane.LIVE, 86_390, acknowledged=True)
     pending = [(0, 86_389), (86_391, 86_399)]
-    found.sent(Lane.BACKLOG, 86_389, 1)
+    found.sent(Lane.BACKLOG, 86_389, 1, 0)
     assert found.run(Lane.BACKLOG, pending, 86_399, 0) is None  # 86_391 is live still
     found.answered(Lane.LIVE, 86_391, acknowledged=True)
     assert found.run(Lane.BACKLOG, [(0, 86_389), (86_392, 86_399)], 86_399, 0) == (86_392, 86_392)
@@ -56,8 +56,8 @@ def test_backlog_stays_below_the_oldest_live_record_on_its_way() -> None:
 
 def test_a_live_record_that_was_given_up_is_backlog() -> None:
     found = lanes()
-    found.sent(Lane.LIVE, 0, 1)
-    found.sent(Lane.LIVE, 1, 1)
+    found.sent(Lane.LIVE, 0, 1, 0)
+    found.sent(Lane.LIVE, 1, 1, 0)
     found.answered(Lane.LIVE, 0, acknowledged=False)
     assert found.run(Lane.LIVE, [(0, 1)], 1, 0) is None
     assert found.run(Lane.BACKLOG, [(0, 1)], 1, 0) == (0, 0)
@@ -67,7 +67,7 @@ def test_backlog_skips_what_is_on_its_way_and_comes_back_for_what_failed() -> No
     found = lanes()
     found.passed(99)
     for index in range(5):
-        found.sent(Lane.BACKLOG, index, 1)
+        found.sent(Lane.BACKLOG, index, 1, 0)
     assert found.run(Lane.BACKLOG, [(0, 50)], 50, 0) == (5, 50)
     found.answered(Lane.BACKLOG, 1, acknowledged=False)
     assert found.run(Lane.BACKLOG, [(0, 50)], 50, 0) == (1, 1)
@@ -76,15 +76,15 @@ def test_backlog_skips_what_is_on_its_way_and_comes_back_for_what_failed() -> No
 def test_a_gap_in_what_waits_is_not_sent() -> None:
     found = lanes()
     assert found.run(Lane.ALERTS, [(3, 4), (9, 9)], 9, 0) == (3, 4)
-    found.sent(Lane.ALERTS, 4, 1)
+    found.sent(Lane.ALERTS, 4, 1, 0)
     assert found.run(Lane.ALERTS, [(3, 4), (9, 9)], 9, 0) == (9, 9)
 
 
 def test_each_lane_leaves_room_for_those_before_it() -> None:
     found = lanes(in_flight=1000)
-    found.sent(Lane.BACKLOG, 0, 400)
+    found.sent(Lane.BACKLOG, 0, 400, 0)
     assert [found.room(lane) for lane in ORDER] == [850, 600, 100, 100]
-    found.sent(Lane.LIVE, 99, 600)
+    found.sent(Lane.LIVE, 99, 600, 0)
     assert [found.room(lane) for lane in ORDER] == [250, 0, 0, 0]
     assert not found.fits(Lane.LIVE, 1)
 
@@ -92,14 +92,14 @@ def test_each_lane_leaves_room_for_those_before_it() -> None:
 def test_a_record_larger_than_the_bound_goes_alone() -> None:
     found = lanes(in_flight=1000)
     assert found.fits(Lane.BACKLOG, 5000)
-    found.sent(Lane.ALERTS, 0, 10)
+    found.sent(Lane.ALERTS, 0, 10, 0)
     assert not found.fits(Lane.BACKLOG, 5000)
 
 
 def test_a_parked_record_holds_nobody_up_and_is_tried_again() -> None:
     found = lanes()
     found.passed(99)
-    found.sent(Lane.BACKLOG, 0, 1)
+    found.sent(Lane.BACKLOG, 0, 1, 0)
     found.answered(Lane.BACKLOG, 0, acknowledged=False, retry_ms=60_000)
     assert found.run(Lane.BACKLOG, [(0, 50)], 50, 59_999) == (1, 50)
     assert found.run(Lane.BACKLOG, [(0, 50)], 50, 60_000) == (0, 50)
@@ -108,18 +108,29 @@ def test_a_parked_record_holds_nobody_up_and_is_tried_again() -> None:
 def test_too_many_parked_records_stop_the_lane_until_one_is_due() -> None:
     found = lanes()
     for index in range(MAX_PARKED):
-        found.sent(Lane.ROLLUPS, index, 1)
+        found.sent(Lane.ROLLUPS, index, 1, 0)
         found.answered(Lane.ROLLUPS, index, acknowledged=False, retry_ms=1000 + index)
     assert found.run(Lane.ROLLUPS, [(0, 99)], 99, 999) is None
     assert found.run(Lane.ROLLUPS, [(0, 99)], 99, 1000) == (0, 0)
 
 
+def test_how_long_the_oldest_live_record_waits() -> None:
+    found = lanes()
+    assert found.live_wait_ms(50) == 0
+    found.sent(Lane.LIVE, 5, 1, 100)
+    found.sent(Lane.LIVE, 6, 1, 300)
+    found.sent(Lane.BACKLOG, 0, 1, 0)
+    assert (found.live_wait_ms(400), found.live_in_flight) == (300, 2)
+    found.answered(Lane.LIVE, 5, acknowledged=True)
+    assert found.live_wait_ms(400) == 100
+
+
 def test_how_much_is_backlog() -> None:
     found = lanes()
     assert found.waiting(DAY, 86_399) == 86_390
-    found.sent(Lane.LIVE, 86_390, 1)
+    found.sent(Lane.LIVE, 86_390, 1, 0)
     found.passed(86_391)
-    found.sent(Lane.BACKLOG, 0, 1)
+    found.sent(Lane.BACKLOG, 0, 1, 0)
     assert found.waiting(DAY, 86_399) == 86_391
     assert found.waiting([(86_390, 86_399)], 86_399) == 1
 
@@ -165,7 +176,7 @@ class World:
             assert index < min(live, default=index + 1)
         else:
             assert index > max(live, default=-1)
-        self.lanes.sent(lane, index, 1)
+        self.lanes.sent(lane, index, 1, self.now_ms)
         self.flying[index] = lane
         self.sent.append((lane, index))
 

@@ -128,6 +128,23 @@ def test_live_goes_first_after_an_outage_and_the_backlog_in_order() -> None:
     assert 30 <= 141 - len(backlog) - 40 <= 45
 
 
+def test_nothing_else_is_handed_over_while_live_data_look_for_the_network() -> None:
+    site = after_an_outage(100, give_up_s=5)
+    meanwhile = [s for s in site.transport.handed if NOW + 5_000 < s.at_ms < site.now_ms]
+    assert site.uplink.backlog() > 80
+    assert {sent.topic for sent in meanwhile} == {"readings.plant-07", "ledger.plant-07"}
+
+
+def test_backlog_alone_looks_for_the_network_itself() -> None:
+    site = Site()
+    site.transport.outages = [(NOW, NOW + 60_000)]
+    for number in range(20):
+        site.spool.append_batch(NOW - 100_000 + 1000 * number)
+    site.wait(90_000)
+    settled(site)
+    assert len(site.transport.topic("backlog")) == 20
+
+
 def test_alerts_overtake_everything() -> None:
     site = after_an_outage(50)
     site.spool.append_alert(1)
