@@ -10,7 +10,9 @@ unaccounted after PATIENCE_MS, until it comes after all. Words and batches come 
 so either may be first; how far the topics of batches were read is seen by the batches' `sent_ms`.
 Nobody is called missing while batches come that were sent before the word.
 
-Findings stay named; the gauges forget them after TOLD_MS, so that an alert can end.
+A gateway that sends no ranges, as the simulator, costs nothing: after QUIET_BATCHES no fingerprint
+is made until its first range comes. Findings stay named; the gauges forget them after TOLD_MS, so
+that an alert can end.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 
 from udfs.awaited import Claim, Claims
 from udfs.batch import Batch, Lane
-from udfs.book import MAX_BATCHES, Book, Range
+from udfs.book import Book, Range
 from udfs.coverage import Coverage, Verdict
 from udfs.fingerprint import fingerprint
 from udfs.ledger import Word
@@ -30,25 +32,28 @@ from udfs.ledger import Word
 PATIENCE_MS = 20_000
 STALLED_MS = 600_000  # without a live batch this long, its topic is taken as read to the end
 TOLD_MS = 26 * 3600 * 1000
+QUIET_BATCHES = 256
 MAX_RANGES = 1024
 MAX_DIFFERENT = 100
 
 _PREFIX = "accounts."
 _NUMBERS = (
-    "verified_epoch", "verified_through", "verified_readings", "live_sent_ms", "live_at_ms",
-    "backlog_sent_ms", "backlog_at_ms", "settled_ms",
+    "asked", "verified_epoch", "verified_through", "verified_readings", "live_sent_ms",
+    "live_at_ms", "backlog_sent_ms", "backlog_at_ms", "settled_ms",
 )  # fmt: skip
 
 
 class Accounts:
     """The accounts of one gateway. Deterministic: times come with the calls.
 
+    asked: whether the gateway has sent a range.
     verified_epoch, verified_through: the newest number that was in a range found equal, -1 before
     the first. verified_readings: in all such ranges. different: (epoch, first, last, found_ms).
     """
 
     def __init__(self) -> None:
         self.book = Book()
+        self.asked = False
         self.claims = Claims()
         self.ranges: dict[tuple[int, int, int], Range] = {}  # told, and not all there yet
         self.different: list[tuple[int, int, int, int]] = []
@@ -68,7 +73,7 @@ class Accounts:
             return
         if self.claims:
             self.claims.remove(batch.epoch, batch.sequence, batch.sequence)
-        if verdict is Verdict.NEW:
+        if verdict is Verdict.NEW and (self.asked or len(self.book) < QUIET_BATCHES):
             self.book.add(batch.epoch, batch.sequence, len(batch), fingerprint(batch))
 
     def take(self, word: Word, coverage: Coverage, now_ms: int) -> None:
@@ -82,7 +87,7 @@ class Accounts:
                 for low, high in coverage.absent(word.epoch, first, last):
                     self.claims.add(Claim(word.epoch, low, high, word.sent_ms, now_ms))
         for found in word.ranges:
-            self.book.max_batches = MAX_BATCHES
+            self.asked = True
             self.ranges[word.epoch, found[0], found[1]] = Range(word.epoch, *found)
         for key in list(self.ranges)[: max(len(self.ranges) - MAX_RANGES, 0)]:
             del self.ranges[key]
@@ -147,7 +152,6 @@ class Accounts:
         """The state as named fields for `udfs.state.pack`."""
         fields: dict[str, Any] = {
             "book": self.book.rows,
-            "max_batches": self.book.max_batches,
             "claims": self.claims.rows(),
             "ranges": np.array(list(self.ranges.values()), np.uint64).reshape(-1, 5),
             "different": np.array(self.different, np.int64).reshape(-1, 4),
@@ -161,7 +165,6 @@ class Accounts:
         own = {n.removeprefix(_PREFIX): v for n, v in fields.items() if n.startswith(_PREFIX)}
         accounts = cls()
         accounts.book = Book(own["book"])
-        accounts.book.max_batches = own["max_batches"]
         accounts.claims = Claims(own["claims"])
         for row in own["ranges"].tolist():
             told = Range(*row)

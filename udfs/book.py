@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_BATCHES = 8192  # more than two hours at a batch a second
-QUIET_BATCHES = 256  # of a gateway that has not sent a range yet, and may never
 _FIRST_BATCHES = 64
 
 Rows = npt.NDArray[np.uint64]
@@ -26,15 +25,14 @@ class Range(NamedTuple):
 
 
 class Book:
-    """Rows of (epoch, sequence, readings, fingerprint), each number once; the oldest are forgotten.
+    """Rows of (epoch, sequence, readings, fingerprint), each number once.
 
-    max_batches: bound; raised once the gateway has sent a range.
+    Past MAX_BATCHES the oldest are forgotten.
     """
 
     def __init__(self, rows: Rows | None = None) -> None:
         self._rows = np.zeros((_FIRST_BATCHES, 4), np.uint64)
         self._used = 0
-        self.max_batches = QUIET_BATCHES
         if rows is not None and len(rows):
             self._rows, self._used = rows, len(rows)
 
@@ -85,11 +83,7 @@ class Book:
 
     def _make_room(self) -> None:
         """Twice the rows; at the bound, forget the oldest quarter."""
-        rows = self.rows[-(self.max_batches * 3 // 4) :] if self._full() else self.rows
-        self._rows = np.zeros((max(_FIRST_BATCHES, 2 * len(rows)), 4), np.uint64)
-        self._rows = self._rows[: self.max_batches]
-        self._used = len(rows)
-        self._rows[: self._used] = rows
-
-    def _full(self) -> bool:
-        return self._used >= self.max_batches
+        kept = self.rows[-(MAX_BATCHES * 3 // 4) :] if self._used >= MAX_BATCHES else self.rows
+        size = min(max(_FIRST_BATCHES, 2 * len(kept)), MAX_BATCHES)
+        self._rows = np.zeros((size, 4), np.uint64)
+        self._rows[: len(kept)], self._used = kept, len(kept)
