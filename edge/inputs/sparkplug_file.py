@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edge.sparkplug.table import NO_SLOT, Entry, Table
 
 FILE = "births.json"
 FORMAT = "hardiot.edge-births.v1"
+_columns = attrgetter(*(field.name for field in fields(Sensor)))
 
 
 def encode(nodes: Iterable[Node]) -> bytes:
@@ -61,7 +63,7 @@ def _birth(birth: Birth | None) -> list[list[Any]] | None:
     if birth is None:
         return None
     return [
-        [entry.name, entry.alias, entry.datatype, entry.period_ms, sensor and astuple(sensor)]
+        [entry.name, entry.alias, entry.datatype, entry.period_ms, sensor and _columns(sensor)]
         for entry, sensor in zip(birth.entries, birth.sensors, strict=True)
     ]
 

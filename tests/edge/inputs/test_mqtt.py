@@ -203,6 +203,23 @@ def test_alarms_wait_for_a_connection_and_go_out_in_order(gateway: Make, node: E
     assert [bytes(m.payload) for m in node.commands] == [str(n).encode() for n in range(50)]
 
 
+def test_an_alarm_that_the_broker_did_not_confirm_goes_out_again(
+    gateway: Make, broker: Mosquitto
+) -> None:
+    first = gateway().start()
+    os.kill(broker.pid, signal.SIGSTOP)
+    first.mqtt.publish("alarms/plant-07", b"hot", retain=True)
+    wait_for(lambda: not first.mqtt._outbox)
+    os.kill(broker.pid, signal.SIGKILL)
+    wait_for(lambda: not first.mqtt.connected)
+    broker.start()
+    wait_for(lambda: first.mqtt.connected)
+    late = EdgeNode(broker.port)
+    wait_for(lambda: late.commands)
+    late.close()
+    assert [bytes(message.payload) for message in late.commands] == [b"hot"]
+
+
 def test_alarms_that_wait_are_bounded(gateway: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.inputs.mqtt._MAX_OUTBOX", 3)
     first = gateway()
