@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ SENSORS = [Sensor("pump-001.flow"), Sensor("pump-001.pressure")]
 DATA = "spBv1.0/plant/DDATA/node-1/line-01"
 
 
-def wait_for(what: Callable[[], Any], limit_s: float = 5.0) -> None:
+def wait_for(what: Callable[[], Any], limit_s: float = 20.0) -> None:
     deadline = time.monotonic() + limit_s
     while not what():
         assert time.monotonic() < deadline, "waited too long"
@@ -40,13 +41,16 @@ class EdgeNode:
         self.commands: list[MQTTMessage] = []
         self._client = Client(CallbackAPIVersion.VERSION2, "node-1")
         self._client.on_message = lambda client, data, message: self.commands.append(message)
+        subscribed = Event()
+        self._client.on_subscribe = lambda *answer: subscribed.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe([("spBv1.0/plant/NCMD/node-1", 1), ("alarms/#", 1)])
+        assert subscribed.wait(20)
         self._encoder = DeviceEncoder(SENSORS)
 
     def send(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(5)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(20)
 
     def births(self) -> None:
         self.send("spBv1.0/plant/NBIRTH/node-1", node_birth(NOW, bd_seq=1))
@@ -77,7 +81,7 @@ class Gateway:
         wait_for(lambda: self.mqtt.connected)
         return self
 
-    def results(self, count: int, limit_s: float = 5.0) -> list[Result]:
+    def results(self, count: int, limit_s: float = 20.0) -> list[Result]:
         """The next results, in order; births that are on disk now are no results."""
         found: list[Result] = []
         deadline = time.monotonic() + limit_s
@@ -89,7 +93,7 @@ class Gateway:
                 result.receipt.release()
         return found
 
-    def values(self, count: int, limit_s: float = 5.0) -> list[float]:
+    def values(self, count: int, limit_s: float = 20.0) -> list[float]:
         """The first value of each of the next messages; they are acknowledged."""
         found = self.results(count, limit_s)
         for result in found:

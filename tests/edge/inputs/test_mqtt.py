@@ -74,6 +74,9 @@ made = Gateway(Path(sys.argv[1]), MqttSettings(port=int(sys.argv[2]), protocol=s
 print("ready", flush=True)
 print(made.values(2), flush=True)            # these are acknowledged
 wait = made.results(3)                       # these are not
+while made.mqtt._connection._acknowledged:
+    time.sleep(0.01)
+time.sleep(0.1)                              # on their way
 print([float(r.blocks[0].value[0]) for r in wait], flush=True)
 time.sleep(60)
 """
@@ -97,7 +100,6 @@ def test_a_killed_gateway_gets_again_what_it_had_not_acknowledged(
     says(process, "[2.0, 3.0]")
     says(process, "[4.0, 5.0, 6.0]")
     wait_for((tmp_path / "gateway" / "births.json").exists)
-    time.sleep(0.2)  # the acknowledgements are on their way
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     node.data(7)
