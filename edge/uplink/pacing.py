@@ -45,6 +45,7 @@ class Pacing:
         self._best_ms: float | None = None
         self._learned_ms = 0
         self._stepped_ms = 0
+        self._answered_ms = 0
         self._tokens = 0.0
         self._filled_ms: int | None = None
         self._away = 0
@@ -76,6 +77,7 @@ class Pacing:
         else:
             self._best_ms = min(best, max(latency_ms, 1.0))
         self._slow.append(slow)
+        self._answered_ms = now_ms
         if sum(self._slow) > 1:
             self._step_down(now_ms)
         elif not slow:
@@ -85,7 +87,7 @@ class Pacing:
         """The oldest live batch on its way was handed over that long ago; 0: there is none."""
         if wait_ms > self._limit_ms(now_ms):
             self._step_down(now_ms)
-        elif not wait_ms and now_ms - self._stepped_ms > _STILL_MS:
+        elif not wait_ms and now_ms - self._answered_ms > _STILL_MS:
             self._step_up(now_ms)
 
     def granted(self, readings_per_s: float, until_ms: int) -> None:
