@@ -149,8 +149,8 @@ def test_ours() -> None:
         "hardiot.readings.v1",
         "hardiot.rollup.v1",
     ]
-    assert len(load_topics()) == 8
+    assert len(load_topics()) == 12
     assert {path.stem for path in CONTRACTS_FOLDER.iterdir()} == {
-        *("alert", "catalogue", "counted", "dead-letter", "ledger", "readings", "rollup"),
-        "topics",
+        *("admission", "alert", "catalogue", "counted", "dead-letter", "edge-alert", "ledger"),
+        *("readings", "rollup", "topics"),
     }
