@@ -220,3 +220,33 @@ def test_backlog_waits_for_the_tokens_of_a_desk(
             desk.join()
         reader.close()
     assert len(numbers(read(broker, "backlog"), 14)) >= waited
+
+
+class RenewedOnce:
+    """Stands for `edge.tls.Watch`: the files changed, once."""
+
+    problem = ""
+
+    def __init__(self) -> None:
+        self.changes = [True]
+
+    def changed(self) -> bool:
+        return bool(self.changes) and self.changes.pop()
+
+
+def test_new_certificates_make_a_new_connection_and_the_old_one_is_drained(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Link(broker.listen, broker.to) as link:
+        link.delay_ms = 200
+        transport = KafkaTransport(broker.settings(), "test")
+        monkeypatch.setattr(transport, "_watch", RenewedOnce())
+        for token in range(1, 20):
+            assert transport.produce(f"readings.{FACILITY}", "renewed", b"junk", {}, token)
+            transport.poll(time.time_ns() // 10**6)
+        assert transport.renewals == 1
+        found = answers(transport, 19)
+        assert {item.token for item in found} == set(range(1, 20))
+        assert {item.fault for item in found} == {None}
+        assert transport.connected and transport.close(1) == []
+        assert len(transport._old) == 0
