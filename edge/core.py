@@ -69,6 +69,7 @@ class Core:
     def __init__(self, settings: GatewaySettings, parts: Parts) -> None:
         self._settings = settings
         self._parts = parts
+        self._encoder = codec.Encoder()
         self._owed: list[Receipt] = []  # to be released by the next commit
         self._events: list[AlertEvent] = []  # appended, not committed
         self._told: dict[str, None] = {}  # id and status of the newest alerts, as an ordered set
@@ -212,7 +213,7 @@ class Core:
     def _append(self, batch: Batch, now_ms: int) -> None:
         self._judge(batch, now_ms)
         self._parts.spool.append(
-            codec.encode(batch),
+            self._encoder.encode(batch),
             time_ms=batch.time_ms,
             readings=len(batch),
             fingerprint=fingerprint(batch),

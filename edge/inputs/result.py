@@ -1,6 +1,6 @@
 """What an input makes of messages: blocks of readings, and what it had to refuse.
 
-    inbox(Result(blocks=[block], refused=[]))       # blocks the input's thread while it is full
+inbox(Result(blocks=[block], refused=[]))       # blocks the input's thread while it is full
 """
 
 from __future__ import annotations

@@ -6,13 +6,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from edge import logs
 from edge.errors import EdgeError
+from edge.gateway import Gateway
+from edge.settings import read_settings as read_gateway
 from edge.signals import stop_on_signals
 from edge.simulator import measure as measuring
+from edge.simulator.behind import Machines
 from edge.simulator.console import MQTT_HELP, line, log_to_stderr, settings_with
 from edge.simulator.progress import Progress
 from edge.simulator.run import simulate
@@ -57,6 +61,36 @@ def run(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     json.dump(asdict(summary), sys.stdout, indent=2)
+
+
+@app.command()
+def behind(
+    gateway: Annotated[Path, typer.Argument(help="Settings of the gateway (YAML).")],
+    scenario: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Event time to simulate.")] = None,
+) -> None:
+    """Run a gateway with the machines behind it in one process: no broker is needed.
+
+    The gateway goes on when the machines have ended. Progress goes to stdout, a JSON object a line.
+    Example: python -m edge.simulator behind infra/edge/gateway.sample.yaml --seconds 60
+    """
+    try:
+        found = read_gateway(gateway)
+        logs.set_up(found.facility, found.gateway)
+        machines = settings_with(scenario, {"seconds": seconds}, [])
+        running = Gateway(
+            found,
+            lambda inbox, parts: [Machines(machines, found, inbox, parts.registry, _tell)],
+        )
+    except EdgeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    sys.exit(running.run(stop_on_signals()))
+
+
+def _tell(progress: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(progress) + "\n")
+    sys.stdout.flush()
 
 
 @app.command()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from edge.simulator.fleet import facility_name
-from jobs.cli.demo_state import ProgressFile, Seen
+from jobs.cli.demo_state import ProgressFiles, Seen
 from jobs.cli.demo_view import save_picture, screen
 from jobs.cli.jobs import Job, start_jobs
 from jobs.cli.output import Format, OutputOption, log, show_item
@@ -19,15 +19,19 @@ from jobs.cli.simulate import command, settings_of
 from jobs.common.errors import HardiotError
 from jobs.common.tail import Tail
 from jobs.common.topics import ensure_topics
-from jobs.local import process
+from jobs.local import mosquitto, process
 from jobs.local.interrupts import ends_by_interrupt
 from jobs.local.paths import ROOT, RUNS
+from jobs.local.ports import LOOPBACK
 from jobs.local.process import Child
+from jobs.local.site import Site
 from jobs.local.stack import Stack
 from udfs.ledger import Verdict
-from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS
+from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, EDGE_ALERTS, LEDGER, ROLLUPS
 
-SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "demo.yaml"
+SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "edge.yaml"
+CUT_AT_S, CUT_FOR_S = 25, 15  # when the second plant has no network
+ASK_S = 1.0  # between two looks at what the gateways say
 LAST_ALERTS_S = 5  # how long alerts are taken after the last reading
 SETTLE_S = 40  # for the last ledger lines: every 10 s, committed every 5 s
 
@@ -46,7 +50,7 @@ def demo(
     Example: hardiot demo --seconds 120
     """
     began_s = time.time()
-    stack = Stack(RUNS / "demo", 3, report=lambda step: log.print(f"demo: {step}"))
+    stack = Stack(RUNS / "demo", 3, report=lambda step: log.print(f"demo: {step}"), edge=True)
     with ends_by_interrupt():
         try:
             stack.stop()  # what an earlier run left: this one begins empty
@@ -66,55 +70,74 @@ def demo(
 
 def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
     settings = settings_of(scenario, {"seconds": seconds}, [])
-    ensure_topics(stack.bootstrap, map(facility_name, range(settings.facilities)))
+    names = [facility_name(number) for number in range(settings.facilities)]
+    ensure_topics(stack.bootstrap, names)
     log.print(f"demo: submitting {', '.join(Job)}")
     jobs = start_jobs(stack)
     log.print(f"demo: {len(jobs)} jobs run; web UI {stack.web_ui}")
-    topics, families = (ALERTS, ROLLUPS, DEAD_LETTERS), (COUNTED, LEDGER)
+    site = Site(stack, names)
+    topics, families = (ALERTS, ROLLUPS, DEAD_LETTERS), (COUNTED, LEDGER, EDGE_ALERTS)
     with Tail(stack.bootstrap, topics, families, from_start=True) as tail:
-        simulator = _simulator(stack, scenario, seconds)
-        return _watch(stack, tail, simulator, seconds, output)
+        machines = _start_site(stack, site, scenario, seconds)
+        return _watch(stack, site, tail, machines, seconds, output)
 
 
-def _simulator(stack: Stack, scenario: Path, seconds: int) -> Child:
-    sending = command(stack.bootstrap, scenario)
-    return stack.spawn("simulator", [*sending, "--seconds", str(seconds)])
+def _start_site(stack: Stack, site: Site, scenario: Path, seconds: int) -> list[Child]:
+    """Start broker, gateways and machines. Returns: the processes that tell how it goes."""
+    cut, link = site.facilities[1:2], site.start_link(CUT_AT_S, CUT_FOR_S)
+    if mosquitto.program() is None:
+        log.print("demo: Mosquitto is not installed: the machines run inside their gateways")
+        arguments = ["--scenario", str(scenario), "--seconds", str(seconds)]
+        return site.start_gateways(cut, link, arguments)
+    site.start_broker()
+    site.start_gateways(cut, link)
+    page = site.pages[site.facilities[0]]
+    log.print(f"demo: {len(site.facilities)} gateways take readings; page of the first: {page}")
+    sending = [*command(scenario, mqtt=f"{LOOPBACK}:{site.broker_port}"), "--seconds", str(seconds)]
+    return [stack.spawn("simulator", sending)]
 
 
-def _watch(stack: Stack, tail: Tail, simulator: Child, seconds: int, output: Format) -> Seen:
-    """Follow the topics until the simulator has ended and the ledger is settled."""
-    seen, progress = Seen(), ProgressFile(simulator.log)
+def _watch(
+    stack: Stack, site: Site, tail: Tail, machines: list[Child], seconds: int, output: Format
+) -> Seen:
+    """Follow the topics until the machines have ended and the ledger is settled."""
+    seen, progress = Seen(), ProgressFiles([child.log for child in machines])
     end_s = time.monotonic() + seconds
     limit_s, alerts_until_s = end_s + SETTLE_S, end_s
     console = Console(stderr=True)
     quiet = output is Format.JSON or not console.is_terminal
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        told_s = 0.0
+        told_s = asked_s = 0.0
         while time.monotonic() < limit_s:
             for message in tail.poll(0.1):
                 # when the plants are switched off, that they are silent is no news
                 if message.topic != ALERTS or time.monotonic() < alerts_until_s:
                     seen.take(message)
-            if simulator.alive:
-                alerts_until_s = time.monotonic() + LAST_ALERTS_S
-            for line in progress.read():
-                seen.progress |= line
+            seen.progress = progress.read()
+            running = not progress.ended and all(child.alive for child in machines)
             now_s = time.monotonic()
+            if running:
+                alerts_until_s = now_s + LAST_ALERTS_S
+            if now_s - asked_s > ASK_S:
+                seen.gateways = {name: site.status(name) for name in site.facilities}
+                asked_s = now_s
             if not quiet:
                 live.update(screen(seen, max(end_s - now_s, 0), stack.web_ui), refresh=True)
             elif now_s - told_s > 10:
                 log.print(_line(seen))
                 told_s = now_s
-            if not simulator.alive and (_settled(seen) or not seen.progress):
+            if not running and (_settled(seen) or not seen.progress):
                 break
     if not seen.progress:
-        raise HardiotError(f"the simulator ended without a word:\n{process.tail(simulator)}")
+        raise HardiotError(f"the machines ended without a word:\n{process.tail(machines[0])}")
     return seen
 
 
 def _settled(seen: Seen) -> bool:
+    """Whether the gateways have sent all that came, and the cloud has all that they sent."""
     balances = seen.balances()
-    return bool(balances) and all(item.verdict is Verdict.EQUAL for item in balances)
+    waiting = sum(item.pending for item in balances)
+    return bool(balances) and not waiting and all(b.verdict is Verdict.EQUAL for b in balances)
 
 
 def _line(seen: Seen) -> str:
@@ -130,6 +153,8 @@ def _summary(seen: Seen, began_s: float) -> dict[str, Any]:
     unequal = [item for item in balances if item.verdict is not Verdict.EQUAL]
     latency = {"p50": seen.percentile_ms(0.5), "p99": seen.percentile_ms(0.99)}
     return {
+        "readings_made": seen.progress.get("readings", 0),
+        "readings_dropped_as_repeats": seen.dropped("repeat"),
         "readings_sent": sum(item.sent_readings for item in balances),
         "readings_counted": sum(item.counted_readings for item in balances),
         "gateways_equal": len(balances) - len(unequal),
@@ -141,9 +166,12 @@ def _summary(seen: Seen, began_s: float) -> dict[str, Any]:
         "rollups_incomplete": seen.incomplete,
         "readings_in_rollups": seen.rolled_readings,
         "dead_letters": sum(seen.dead_letters.values()),
+        **{f"dead_letters_{why}": count for why, count in sorted(seen.dead_letters.items())},
         "alerts": sum(seen.alerts.values()),
         **{f"alerts_{rule}": count for rule, count in sorted(seen.alerts.items())},
         "alerts_resolved": seen.resolved,
+        "alerts_seen_at_the_edge_first": seen.edge_first,
+        "batches_by_backlog": seen.sent("backlog"),
         "latency_p50_ms": latency["p50"],
         "latency_p99_ms": latency["p99"],
         "first_alert_after_s": round((seen.first_alert_s or began_s) - began_s, 1),

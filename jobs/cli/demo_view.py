@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -45,8 +46,9 @@ def _flow(seen: Seen, left_s: float, web_ui: str) -> Panel:
     p50, p99 = seen.percentile_ms(0.5), seen.percentile_ms(0.99)
     latency = "-" if p50 is None else f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms"
     text = Text()
-    text.append(f"{rate:>12,.0f} readings/s in", "bold")
-    text.append(f"    {seen.progress.get('readings', 0):,} sent\n")
+    text.append(f"{rate:>12,.0f} readings/s", "bold")
+    text.append(f"     {seen.progress.get('readings', 0):,} made by machines, ")
+    text.append(f"{seen.dropped('repeat'):,} came twice\n")
     text.append(f"{seen.rollups:>12,} rollups out   {seen.rolled_readings:,} readings in them, ")
     text.append(f"{seen.incomplete} incomplete, {seen.provisional} provisional\n")
     text.append(f"{sum(seen.alerts.values()):>12,} alerts        {latency} from send to reader\n")
@@ -58,18 +60,33 @@ def _gateways(seen: Seen) -> Table:
     """The gateways, those first that are not equal."""
     table = Table(title="ledger", title_justify="left", expand=True, header_style="bold")
     table.add_column("gateway")
-    for name in ("sent", "counted", "missing", "declared lost", "duplicates"):
+    table.add_column("link")
+    for name in ("on disk", "sent", "counted", "verified", "missing", "lost"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     balances = sorted(seen.balances(), key=lambda item: item.verdict is Verdict.EQUAL)
     for item in balances[:_SHOWN_GATEWAYS]:
-        numbers = (item.sent_readings, item.counted_readings, item.missing, item.declared_lost)
-        cells = ["-" if number < 0 else f"{number:,}" for number in (*numbers, item.duplicates)]
+        numbers = (item.sent_readings, item.counted_readings, item.verified_readings)
+        cells = [
+            "-" if number < 0 else f"{number:,}"
+            for number in (*numbers, item.missing, item.declared_lost)
+        ]
         verdict = Text(str(item.verdict), _VERDICT[item.verdict])
-        table.add_row(f"{item.facility}/{item.gateway}", *cells, verdict)
+        name = f"{item.facility}/{item.gateway}"
+        table.add_row(name, *_site(seen.gateways.get(item.facility)), *cells, verdict)
     if len(balances) > _SHOWN_GATEWAYS:
         table.caption = f"and {len(balances) - _SHOWN_GATEWAYS} more"
     return table
+
+
+def _site(said: dict[str, Any] | None) -> tuple[Text, str]:
+    """What the gateway says: its link to Kafka, and batches that wait in its spool."""
+    if said is None:
+        return Text("-", "dim"), "-"
+    up = said["uplink"]["connection"]["connected"]
+    return Text("up", "green") if up else Text(
+        "down", "red"
+    ), f"{said['spool']['pending']['raw']:,}"
 
 
 def _alerts(seen: Seen) -> Table:

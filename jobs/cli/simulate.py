@@ -75,9 +75,10 @@ def simulate(
     )
 
 
-def command(bootstrap: str, scenario: Path) -> list[str]:
-    """`hardiot simulate` as a process of its own; what it says is JSON lines."""
-    given = ["--output", "json", "--bootstrap", bootstrap, "--scenario", str(scenario)]
+def command(scenario: Path, bootstrap: str = "", mqtt: str = "") -> list[str]:
+    """`hardiot simulate` as a process of its own, to Kafka or MQTT; what it says is JSON lines."""
+    way = ["--mqtt", mqtt] if mqtt else ["--bootstrap", bootstrap]
+    given = ["--output", "json", *way, "--scenario", str(scenario)]
     return [sys.executable, "-m", "jobs.cli.main", "simulate", *given]
 
 

@@ -18,8 +18,11 @@ import threading
 import time
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
+import typer
+
+from edge.signals import stop_on_signals
 from jobs.local.ports import LOOPBACK
 
 _CHUNK_BYTES = 16 * 1024
@@ -163,3 +166,26 @@ class Link:
 
 def _now_s() -> float:
     return time.monotonic()
+
+
+def main(
+    listen: Annotated[int, typer.Argument(help="Port to listen on.")],
+    to: Annotated[int, typer.Argument(help="Port that it leads to.")],
+    cut_at: Annotated[float, typer.Option(help="Cut it after so many seconds.")] = 0,
+    cut_for: Annotated[float, typer.Option("--for", help="For so many seconds.")] = 0,
+) -> None:
+    """A link as a process of its own, until it is terminated.
+
+    Example: python -m jobs.local.link 9192 9092 --cut-at 20 --for 12
+    """
+    stop = stop_on_signals()
+    with Link(listen, to) as link:
+        if cut_for and not stop.wait(cut_at):
+            link.cut()
+            stop.wait(cut_for)
+            link.restore()
+        stop.wait()
+
+
+if __name__ == "__main__":
+    typer.run(main)

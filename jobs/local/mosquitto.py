@@ -70,6 +70,20 @@ user {getpass.getuser()}
     return text + (_tls_listener(tls_port, tls) if tls else "")
 
 
+def command(folder: Path, configuration: str) -> list[str]:
+    """The broker's command line; its configuration is written to the folder.
+
+    Raises: ClusterError: it is not installed.
+    """
+    found = program()
+    if found is None:
+        raise ClusterError("Mosquitto is not installed: apt-get install mosquitto")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "mosquitto.conf"
+    path.write_text(configuration)
+    return [found, "-c", str(path)]
+
+
 def _tls_listener(port: int, tls: TlsListener) -> str:
     trusted = "" if tls.ca is None else f"cafile {tls.ca}\nrequire_certificate true\n"
     return (
@@ -99,14 +113,9 @@ class Mosquitto:
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises: ClusterError: not installed, or it ended."""
-        found = program()
-        if found is None:
-            raise ClusterError("Mosquitto is not installed: apt-get install mosquitto")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "mosquitto.conf"
-        path.write_text(config(self.folder, self.port, self.tls_port, self._tls))
+        wanted = command(self.folder, config(self.folder, self.port, self.tls_port, self._tls))
         log = self.folder / "mosquitto.out"
-        self._child = spawn(NAME, [found, "-c", str(path)], log, self.folder)
+        self._child = spawn(NAME, wanted, log, self.folder)
         try:
             wait_ready("Mosquitto", self._answers, [self._child], _READY_LIMIT_S)
         except ClusterError:

@@ -35,7 +35,7 @@ def measure(facilities: int, seconds: int) -> dict[str, Any]:
         _write_scenario(scenario, facilities, seconds)
         log.print(f"measuring for {seconds} s after {WARM_UP_S} s of warm-up")
         with Tail(stack.bootstrap, [ALERTS], committed=False) as tail:
-            simulator = stack.spawn("simulator", command(stack.bootstrap, scenario))
+            simulator = stack.spawn("simulator", command(scenario, stack.bootstrap))
             messages = _read(tail, lambda: simulator.alive, WARM_UP_S + seconds + 30)
     sent, event = _latencies(messages)
     if not len(sent):
