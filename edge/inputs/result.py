@@ -30,8 +30,8 @@ class Result:
     """All that came of one message, or of one call.
 
     receipt: what is owed for the message, also when nothing came of it. The input holds it once;
-    the pipeline releases that after the commit that covers the refused parts. (Blocks of the message
-    carry the same receipt, and the ticks hold it for each.)
+    the pipeline releases that after the commit that covers the refused parts. (Blocks of the
+    message carry the same receipt, and the ticks hold it for each.)
     """
 
     blocks: list[Block] = field(default_factory=list)

@@ -154,7 +154,7 @@ def _summary(seen: Seen, began_s: float) -> dict[str, Any]:
     latency = {"p50": seen.percentile_ms(0.5), "p99": seen.percentile_ms(0.99)}
     return {
         "readings_made": seen.progress.get("readings", 0),
-        "readings_dropped_as_repeats": seen.dropped("repeat"),
+        "readings_that_came_twice": seen.repeats,
         "readings_sent": sum(item.sent_readings for item in balances),
         "readings_counted": sum(item.counted_readings for item in balances),
         "gateways_equal": len(balances) - len(unequal),

@@ -79,9 +79,11 @@ class Seen:
         """The ledger, gateway by gateway."""
         return self.books.balances()
 
-    def dropped(self, reason: str) -> int:
-        """Readings that the gateways dropped for a reason."""
-        return sum(said["dropped"].get(reason, 0) for said in self._said())
+    @property
+    def repeats(self) -> int:
+        """Readings that came twice; the gateways dropped the second ones."""
+        reasons = ("repeat", "duplicate_in_tick")
+        return sum(said["dropped"].get(reason, 0) for said in self._said() for reason in reasons)
 
     def sent(self, lane: str) -> int:
         """Records that the gateways sent in a lane."""

@@ -48,7 +48,7 @@ def _flow(seen: Seen, left_s: float, web_ui: str) -> Panel:
     text = Text()
     text.append(f"{rate:>12,.0f} readings/s", "bold")
     text.append(f"     {seen.progress.get('readings', 0):,} made by machines, ")
-    text.append(f"{seen.dropped('repeat'):,} came twice\n")
+    text.append(f"{seen.repeats:,} came twice\n")
     text.append(f"{seen.rollups:>12,} rollups out   {seen.rolled_readings:,} readings in them, ")
     text.append(f"{seen.incomplete} incomplete, {seen.provisional} provisional\n")
     text.append(f"{sum(seen.alerts.values()):>12,} alerts        {latency} from send to reader\n")
@@ -84,9 +84,8 @@ def _site(said: dict[str, Any] | None) -> tuple[Text, str]:
     if said is None:
         return Text("-", "dim"), "-"
     up = said["uplink"]["connection"]["connected"]
-    return Text("up", "green") if up else Text(
-        "down", "red"
-    ), f"{said['spool']['pending']['raw']:,}"
+    link = Text("up", "green") if up else Text("down", "red")
+    return link, f"{said['spool']['pending']['raw']:,}"
 
 
 def _alerts(seen: Seen) -> Table:

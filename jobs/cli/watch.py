@@ -17,7 +17,7 @@ from jobs.common.tail import Message, Tail
 from udfs import rollup
 from udfs.alerts import from_json
 from udfs.detect_step import SENT_MS
-from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, ROLLUPS
+from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, EDGE_ALERTS, ROLLUPS
 
 
 class Stream(StrEnum):
@@ -52,10 +52,12 @@ def watch(
 
 
 def read_alert(message: Message) -> dict[str, Any]:
-    """An alert's fields, and how long after its batch left the gateway it was read here."""
+    """An alert's fields, and how long after its batch left the gateway it was read here; of one
+    that the gateway raised itself, after it did so."""
     event = from_json(message.value)
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    sent_ms = int(message.headers.get(SENT_MS, 0))
+    at_the_edge = message.topic.startswith(f"{EDGE_ALERTS}.")
+    sent_ms = event.created_ms if at_the_edge else int(message.headers.get(SENT_MS, 0))
     latency_ms = round(message.read_s * 1000 - sent_ms, 1) if sent_ms else None
     return fields | {"latency_ms": latency_ms}
 

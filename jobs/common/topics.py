@@ -57,7 +57,7 @@ def counted_topic(facility: str) -> str:
 
 
 def admission_topic(facility: str) -> str:
-    """Tokens for the backlog of a facility's gateways. Raises: ValueError: not a facility's name."""
+    """Tokens for a facility's backlog. Raises: ValueError: not a facility's name."""
     return topic_of(ADMISSION, facility)
 
 

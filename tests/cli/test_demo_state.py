@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.cli.demo_state import SHOWN_ALERTS, ProgressFile, Seen
+from jobs.cli.demo_state import SHOWN_ALERTS, ProgressFiles, Seen
 from jobs.common.tail import Message
 from tests.cli.messages import READ_S, alert, counted, dead_letter, word
 from tests.udfs.test_rollup import ROLLUP
@@ -73,19 +73,29 @@ def test_percentiles() -> None:
     assert Seen().percentile_ms(0.5) is None
 
 
-def test_the_simulators_progress_is_read_as_it_grows(tmp_path: Path) -> None:
+def test_the_machines_progress_is_read_as_it_grows(tmp_path: Path) -> None:
     log = tmp_path / "simulator.out"
-    progress = ProgressFile(log)
-    assert progress.read() == []
+    progress = ProgressFiles([log])
+    assert progress.read() == {}
     log.write_text('starting\n{"readings": 1}\n{"rea')
-    assert progress.read() == [{"readings": 1}]
+    assert progress.read()["readings"] == 1
     with log.open("a") as file:
-        file.write('dings": 2}\n\n{"readings": 3}\n')
-    assert progress.read() == [{"readings": 2}, {"readings": 3}]
-    assert progress.read() == []
+        file.write('dings": 2}\n\n{"readings": 3, "readings_per_s": 5.0}\n')
+    assert progress.read() == progress.read()
+    assert progress.read()["readings"] == 3
+    assert progress.read()["readings_per_s"] == 5
+    assert not progress.ended
 
 
-def test_other_lines_in_the_log_are_no_progress(tmp_path: Path) -> None:
-    log = tmp_path / "simulator.out"
-    log.write_text('%3|1700000000|FAIL|rdkafka\n  trace\n{"readings": 4}\n')
-    assert ProgressFile(log).read() == [{"readings": 4}]
+def test_progress_of_several_processes_is_added_up(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.out", tmp_path / "two.out"
+    progress = ProgressFiles([one, two])
+    one.write_text('{"readings": 1}\n{"event": "started"}\n{"readings": 4, "ended": true}\n')
+    assert progress.read()["readings"] == 4
+    two.write_text('%3|1700000000|FAIL|rdkafka\n  trace\n{"readings": 2}\n')
+    assert progress.read()["readings"] == 6
+    assert not progress.ended
+    with two.open("a") as file:
+        file.write('{"readings": 3, "ended": true}\n')
+    assert progress.read()["readings"] == 7
+    assert progress.ended

@@ -17,6 +17,7 @@ CHANCES = 20 if LONG else 1
 def check(disk: MemoryDisk, load: Load, seed: int) -> None:
     """Open what a power cut left, and hold it against what was promised."""
     spool = open_small(disk)
+    assert None not in dict(spool.ended).values(), "a power cut leaves no end unknown"
     held = {(r.epoch, r.sequence): r.body for r in read_all(spool, Log.RAW)}
     lost = numbers_lost(spool)
     for number, body in load.raw.items():
