@@ -28,6 +28,12 @@ from udfs.telling import Occasion, Teller
 from udfs.watched import Lens, Watched, silence_limits, watch_rules
 
 
+# Readings that came after their tick was closed travel in a batch of their own, behind younger ones.
+# Judged in line they would end what is pending and clear what fires, so they are passed over. A time
+# that goes further back is a clock that was set, and is followed.
+STRAGGLER_MS = 10_000
+
+
 class Watch:
     """All rules over one gateway.
 
@@ -58,9 +64,10 @@ class Watch:
         entered = self._kept.lanes.enter(batch)
         if entered is not None:
             lane, continued = entered
-            # a finite value may be large enough for its square to overflow; the conditions cope
-            with np.errstate(over="ignore", invalid="ignore"):
-                events += self._judge(batch, lane, continued, replace(occasion, late=lane.late))
+            if not 0 < lane.time_ms - batch.time_ms <= STRAGGLER_MS:
+                # a finite value may be large enough for its square to overflow; the conditions cope
+                with np.errstate(over="ignore", invalid="ignore"):
+                    events += self._judge(batch, lane, continued, replace(occasion, late=lane.late))
             for ended in self._kept.lanes.finish():
                 events += self._end(ended, replace(occasion, late=True))
         return events

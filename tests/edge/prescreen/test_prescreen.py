@@ -195,6 +195,13 @@ def test_late_ticks_do_no_harm(behind_s: int) -> None:
     assert told(events) == told(feed(new(), batches))
 
 
+@pytest.mark.parametrize("behind_s", [2, 9])
+def test_stragglers_give_the_ids_of_the_cloud(behind_s: int) -> None:
+    batches = grown(plant()[1], at=0)
+    mixed = with_stragglers(batches, range(5, 160, 4), behind_s)
+    assert told(feed(new(), mixed)) == told(cloud(mixed)) == told(cloud(batches))
+
+
 def test_late_ticks_in_the_backlog_lane_leave_the_ids_of_the_cloud_alone() -> None:
     """Of what fires live. Silence of sensors is counted anew after a hole, so it is left out."""
     mixed = with_stragglers(grown(plant()[1], at=0), range(5, 160, 40), 600)
