@@ -48,7 +48,6 @@ class Room:
         self.covered = -1
         self.roll_up: RollUp | None = None
         self.unkept_rollups = 0
-        self.now_ms = 0
         self._foreign = 0
         self._spares = [name for name in SPARES if self._usable(folder / name)]
         self.count_foreign()
@@ -82,28 +81,28 @@ class Room:
 
     # -- files
 
-    def take(self, size: int) -> File | None:
+    def take(self, size: int, now_ms: int) -> File | None:
         """An open file of at least `size` bytes of zeros; None: there is no room for it."""
         if self._spares and size <= self.segment_bytes:
             return self._disk.open(self._folder / self._spares.pop())
         if size > self._max_bytes // 2:
             return None
-        return self._make(_LARGE, size)
+        return self._make(_LARGE, size, now_ms)
 
-    def refill(self, evict: bool = True) -> None:
+    def refill(self, now_ms: int, evict: bool = True) -> None:
         """Make the spares again, and keep to the cap. evict: also when something has to go."""
-        while evict and self.used() > self._max_bytes and self._evict():
+        while evict and self.used() > self._max_bytes and self._evict(now_ms):
             pass
         for name in SPARES:
             if name not in self._spares:
                 self.count_foreign()
-                file = self._make(name, self.segment_bytes, evict)
+                file = self._make(name, self.segment_bytes, now_ms, evict)
                 if file is None:
                     return
                 self._disk.close(file)
                 self._spares.append(name)
 
-    def _make(self, name: str, size: int, evict: bool = True) -> File | None:
+    def _make(self, name: str, size: int, now_ms: int, evict: bool = True) -> File | None:
         path = self._folder / name
         size = max(size, self.segment_bytes)
         while True:
@@ -115,7 +114,7 @@ class Room:
                     self._disk.unlink(path)
                     if error.errno not in _FULL:
                         raise
-            if not evict or not self._evict():
+            if not evict or not self._evict(now_ms):
                 return None
 
     @staticmethod
@@ -139,7 +138,7 @@ class Room:
                     return log, segment
         return None
 
-    def _evict(self) -> bool:
+    def _evict(self, now_ms: int) -> bool:
         """Free one file. Returns False when there is none left that may go."""
         found = self._done()
         if found is not None:
@@ -148,7 +147,7 @@ class Room:
         for name in (Log.RAW, Log.ROLLUPS, Log.ALERTS):
             log = self._logs[name]
             if len(log.segments) > 1:
-                self._drop(log, log.segments[0])
+                self._drop(log, log.segments[0], now_ms)
                 return True
         return False
 
@@ -156,25 +155,25 @@ class Room:
         self._books.save_before_removal(log.log, segment.first, log.last(segment))
         log.remove(segment)
 
-    def _drop(self, log: SegmentLog, segment: Segment) -> None:
+    def _drop(self, log: SegmentLog, segment: Segment, now_ms: int) -> None:
         """Declare lost what is still wanted of a file, and delete it."""
         last = log.last(segment)
         pending = self._books.pending(log.log, segment.first, last)
         if pending:
             if log.log is Log.RAW:
-                self._drop_raw(log, pending)
+                self._drop_raw(log, pending, now_ms)
             rest = [Run(*part) for part in self._books.pending(log.log, segment.first, last)]
-            self._books.declare(log.log, rest, Why.SPOOL_FULL, self.now_ms)
+            self._books.declare(log.log, rest, Why.SPOOL_FULL, now_ms)
         self._remove(log, segment)
 
-    def _drop_raw(self, log: SegmentLog, pending: list[Range]) -> None:
+    def _drop_raw(self, log: SegmentLog, pending: list[Range], now_ms: int) -> None:
         """Damage that reading the records finds is declared as damage."""
         every = self._readers[Log.RAW].read(pending[0][0], pending[-1][1], self._max_bytes)
         wanted = Ranges(pending)
         records = [record for record in every if record.index in wanted]
         if records and self.roll_up is not None:
             self._keep(self.roll_up(records))
-        self._books.declare(log.log, _runs(records), Why.SPOOL_FULL, self.now_ms)
+        self._books.declare(log.log, _runs(records), Why.SPOOL_FULL, now_ms)
 
     def _keep(self, rollups: list[tuple[bytes, int]]) -> None:
         """Put rollups on disk before the raw records go, if there is room for them."""

@@ -161,7 +161,7 @@ class Opener:
 
     def _file(self) -> tuple[File, int]:
         size = self._room.segment_bytes
-        file = self._room.take(size)
+        file = self._room.take(size, self._now_ms)
         if file is None:
             raise OSError(errno.ENOSPC, f"no room for {size} bytes")
         return file, size

@@ -59,7 +59,7 @@ def whole() -> Whole:
     ends = [int(path.name[:16], 16) for path in segments]
     hole = max(range(1, len(ends)), key=lambda i: ends[i] - ends[i - 1])
     files |= {"old": segments[0], "newest": segments[-1], "before a hole": segments[hole - 1]}
-    files["ended"] = segments[ends.index(load.spool._books.epochs.table[-1].base) - 1]
+    files["ended"] = segments[ends.index(load.spool._store.books.epochs.table[-1].base) - 1]
     files["alerts"] = FOLDER / "alerts" / "0000000000000000.seg"
     return Whole(disk, load, pending, numbers_lost(load.spool), files)
 
@@ -148,7 +148,39 @@ def test_a_cut_file_costs_what_it_held(name: str) -> None:
         epoch = whole().load.spool.epoch
         if name == "newest":
             assert (spool.epoch != epoch) and spool.ended[-1] == (epoch, None)
+            assert spool.pending(Log.RAW)[-1][0] > whole().load.spool.committed(Log.RAW)
         elif name in RAW:
             assert len(missing) < 16 and len({number[0] for number in missing}) < 2
         else:
             assert not missing
+
+
+@pytest.mark.parametrize("how", ["cut", "removed"])
+def test_a_newest_file_that_is_not_whole_ends_its_epoch(how: str) -> None:
+    """Nothing else speaks of the records that it held: the pointer was not saved since."""
+    disk = MemoryDisk()
+    load = Load(open_small(disk, settings=LARGER), Random(1))
+    fill(load, 20)
+    path = max(p for p in disk.names_now if p.parent == FOLDER / "raw")
+    if how == "cut":
+        del disk.data(path)[64:]
+    else:
+        del disk.names_now[path]
+    spool = open_small(disk.copy(), settings=LARGER)
+    assert spool.ended == ((load.spool.epoch, None),) and spool.lost == ()
+    held = {(r.epoch, r.sequence) for r in read_all(spool, Log.RAW)}
+    assert held < load.raw.keys()
+    goes_on(spool, load, held)
+    assert spool.pending(Log.RAW)[-1][0] > load.spool.committed(Log.RAW)
+
+
+def test_a_damaged_file_is_set_aside_and_still_served() -> None:
+    disk = whole().disk.copy()
+    path = whole().files["old"]
+    disk.data(path)[300] ^= 1
+    spool = open_small(disk, settings=LARGER)
+    indices = [r.index for r in read_all(spool, Log.RAW)]
+    assert path not in disk.names_now and path.with_suffix(".damaged") in disk.names_now
+    again = open_small(disk.copy(), settings=LARGER)
+    assert again.recovery.damaged_files == 1
+    assert [r.index for r in read_all(again, Log.RAW)] == indices

@@ -132,3 +132,19 @@ def test_a_lower_cap_is_kept_to_after_the_next_commit() -> None:
     spool = Spool.open(small(), NOW_MS, disk.killed())
     spool.commit()
     assert spool.used_bytes <= small().max_bytes
+
+
+def test_what_comes_after_many_dropped_records_is_not_taken_for_old_bytes() -> None:
+    disk = MemoryDisk()
+    load = Load(open_small(disk), Random(7))
+    full = OSError(errno.ENOSPC, "No space left on device")
+    disk.allocate = lambda file, size: (_ for _ in ()).throw(full)  # type: ignore[method-assign]
+    for _ in range(4):
+        for _ in range(300):
+            load.append(300)
+        load.commit()
+        load.append(2)
+        load.commit()
+    spool = open_small(disk.copy())
+    held = {(r.epoch, r.sequence) for r in read_all(spool, Log.RAW)}
+    assert load.raw.keys() - held == numbers_lost(spool).keys()
