@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from edge import codec, messages
+from edge import codec, keep, messages
 from edge.spool.record import Kind, Log, Stored
 from edge.uplink.lanes import Lane
-from udfs import batch, catalogue, records
+from udfs import batch, catalogue, records, rollup
 from udfs.catalogue import Catalogue
 from udfs.ledger import Word, encode_word
 
@@ -46,7 +46,9 @@ class Packer:
         if stored.kind is Kind.BATCH:
             return self._batch(lane, stored, now_ms)
         if stored.kind is Kind.ROLLUP:
-            return Parcel(self._topic(records.EDGE_ROLLUPS), self._key, stored.body, {})
+            value = keep.unpack(stored.body)
+            version = rollup.decode(value).catalogue
+            return Parcel(self._topic(records.EDGE_ROLLUPS), self._key, value, {}, version)
         message = messages.decode(stored.body)
         if stored.kind is Kind.ALERT:
             return Parcel(self._topic(records.EDGE_ALERTS), *_parts(message))

@@ -8,13 +8,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from edge import messages
+from edge import keep, messages
 from edge.spool.losses import Lost, Why
 from edge.spool.record import Kind, Log
 from edge.uplink.lanes import Lane
 from edge.uplink.transport import Fault
 from tests.edge.uplink.fakes import FACILITY, GATEWAY, NOW, FakeSpool, Sent, Site
-from udfs import batch, catalogue
+from tests.udfs.test_rollup import ROLLUP
+from udfs import batch, catalogue, rollup
 from udfs.ledger import decode_word
 
 
@@ -82,13 +83,15 @@ def test_a_version_that_the_registry_lost_holds_nobody_up() -> None:
 def test_alerts_rollups_and_refused_messages_go_to_topics_of_their_own() -> None:
     site = Site()
     site.spool.append_alert(7)
-    site.spool.append(Kind.ROLLUP, b"minute")
+    minute = rollup.encode(ROLLUP)
+    site.spool.append(Kind.ROLLUP, keep.pack(minute))
     refused = {"reason": "not_json", "topic": "line/1", "refused_ms": "5"}
     site.spool.append(Kind.REFUSED, messages.encode(messages.Message(GATEWAY, refused, b"junk")))
     settled(site)
-    assert [sent[1:5] for sent in site.transport.arrived if "ledger" not in sent.topic] == [
+    sent = [sent[1:5] for sent in site.transport.arrived if "ledger" not in sent.topic]
+    assert [one for one in sent if one[0] != "catalogue"] == [
         ("edge-alerts.plant-07", "id-7", b"fire", {"ce_id": "7"}),
-        ("edge-rollups.plant-07", "plant-07/gw-1", b"minute", {}),
+        ("edge-rollups.plant-07", "plant-07/gw-1", minute, {}),
         (
             "edge-dead-letters.plant-07",
             "plant-07/gw-1",
