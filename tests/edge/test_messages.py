@@ -34,8 +34,8 @@ def test_damage_is_told_or_is_in_a_text(message: Message, data: st.DataObject) -
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"HIm1", b"HIm1\x02\x00\x00\x00[]", b"HIm1\xff\xff\xff\xff[]", b'HIm1\x07\x00\x00\x00["a",7]',
-     b'HIm1\x0d\x00\x00\x00["a",{"b": 1}]'],
+    [b"", b"HIm1", b"HIm1\x02\x00\x00\x00[]", b"HIm1\xff\xff\xff\xff[]",
+     b'HIm1\x07\x00\x00\x00["a",7]', b'HIm1\x0d\x00\x00\x00["a",{"b": 1}]'],
 )  # fmt: skip
 def test_what_is_no_message(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a message"):
