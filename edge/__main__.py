@@ -17,11 +17,15 @@ from edge.signals import stop_on_signals
 
 WRONG_SETTINGS = 2
 
+SETTINGS_HELP = "YAML file; see infra/edge/gateway.sample.yaml"
+CHECK_HELP = "Only check the files."
+LEVEL_HELP = "debug, info, warning or error."
+
 
 def main(
-    settings: Annotated[Path, typer.Argument(help="YAML file; see infra/edge/gateway.sample.yaml")],
-    check: Annotated[bool, typer.Option("--check", help="Only check the files.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    settings: Annotated[Path, typer.Argument(help=SETTINGS_HELP)],
+    check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
+    log_level: Annotated[str, typer.Option(help=LEVEL_HELP)] = "info",
 ) -> None:
     """Run a gateway until it is told to stop. Exit codes: 0 stopped, 2 wrong settings, 70 the disk
     failed (start again: what was not acknowledged comes again).

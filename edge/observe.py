@@ -80,6 +80,7 @@ class Observer:
             used_bytes=spool.used_bytes,
             max_bytes=spool.max_bytes,
             hours_left=spool.hours_left(now_ms),
+            stored=spool.totals(spool.epoch).readings,
             pending={log: sum(b - a + 1 for a, b in ranges) for log, ranges in pending.items()},
             oldest_ms=self._oldest_ms(pending[Log.RAW]),
             epoch=spool.epoch,

@@ -45,8 +45,9 @@ class InputStatus:
 class SpoolStatus:
     """The store on disk.
 
-    hours_left: until it is full at the present rate, None when nothing comes. pending: records of
-    each log that nobody acknowledged yet; oldest_ms: time of the oldest of them. damaged: segments
+    hours_left: until it is full at the present rate, None when nothing comes. stored: readings that
+    were committed in this epoch. pending: records of each log that nobody acknowledged yet;
+    oldest_ms: time of the oldest of them. damaged: segments
     found damaged since the process started, while starting included. lost: batches declared lost
     in this epoch, by reason. commits: how long writing and syncing took. failed: why the disk is
     given up, empty while it works.
@@ -55,6 +56,7 @@ class SpoolStatus:
     used_bytes: int
     max_bytes: int
     hours_left: float | None = None
+    stored: int = 0
     pending: Counts = field(default_factory=dict)
     oldest_ms: int | None = None
     epoch: int = 0

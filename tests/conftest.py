@@ -20,9 +20,10 @@ def stack(
     """Kafka, a JobManager and three TaskManagers, shared by all tests marked `stack`.
 
     A test names its topics and facilities so that no other test's are meant, cancels its jobs, and
-    calls `stack.start()` after it killed something. Logs of a failed session: build/test-logs.
+    calls `stack.start()` after it killed something. Its link to Kafka (`stack.link_ports`) is
+    closed when it ends: there is one way for gateways. Logs of a failed session: build/test-logs.
     """
-    shared = Stack(tmp_path_factory.mktemp("stack") / "run", taskmanagers=3)
+    shared = Stack(tmp_path_factory.mktemp("stack") / "run", taskmanagers=3, edge=True)
     shutil.rmtree(LOGS, ignore_errors=True)
     started = False
     try:

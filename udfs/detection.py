@@ -27,10 +27,9 @@ from udfs.silence import Silence
 from udfs.telling import Occasion, Teller
 from udfs.watched import Lens, Watched, silence_limits, watch_rules
 
-
-# Readings that came after their tick was closed travel in a batch of their own, behind younger ones.
-# Judged in line they would end what is pending and clear what fires, so they are passed over. A time
-# that goes further back is a clock that was set, and is followed.
+# Readings that came after their tick was closed travel in a batch of their own, behind younger
+# ones. Judged in line they would end what is pending and clear what fires, so they are passed over.
+# A time that goes further back is a clock that was set, and is followed.
 STRAGGLER_MS = 10_000
 
 

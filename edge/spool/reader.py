@@ -140,10 +140,7 @@ class Reader:
 
     def _read_segment(self, view: _View, first: int, last: int, room: int) -> _Pass:
         segment = view.segment
-        cursor = self._cursors.get(first)
-        begin = first
-        if cursor is None or cursor.segment != segment.first:
-            begin, cursor = segment.first, _Cursor(segment.first, START, segment.totals)
+        begin, cursor = self._nearest(segment, first)
         one = _Pass(first, last, room, begin, cursor.totals)
         file = self._open(view)
         if file is None:
@@ -169,6 +166,19 @@ class Reader:
             one.skip_to(view.high, view.totals_after)
             return
         self._remember(one.index, _Cursor(view.segment.first, offset, one.totals))
+
+    def _nearest(self, segment: Segment, first: int) -> tuple[int, _Cursor]:
+        """The cursor at an index or next before it: not all that was read need have been sent."""
+        known = [
+            (index, cursor)
+            for index, cursor in self._cursors.items()
+            if index <= first and cursor.segment == segment.first
+        ]
+        start = segment.first, _Cursor(segment.first, START, segment.totals)
+        begin, cursor = max(known, key=lambda item: item[0], default=start)
+        if known:
+            self._cursors.move_to_end(begin)
+        return begin, cursor
 
     def _remember(self, index: int, cursor: _Cursor) -> None:
         self._cursors[index] = cursor

@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
+from edge.catalogue_file import Document
+from edge.filters.settings import FilterSettings
+from edge.inputs.mapping import Mapping as JsonMapping
+from edge.settings import GatewaySettings
 from jobs import detect_anomalies, rollup_readings
 from jobs.cli.output import fail, log
 from jobs.common import reference
+from jobs.common.edge_reference import edge_page
 from jobs.common.samples import samples
 from jobs.common.settings import JobSettings
 
 SETTINGS: dict[str, type[JobSettings]] = {
     "rollup_readings": rollup_readings.Settings,
     "detect_anomalies": detect_anomalies.Settings,
+}
+
+EDGE_FILES: dict[str, type[BaseModel]] = {
+    "The gateway (`gateway.yaml`)": GatewaySettings,
+    "Filters (`filters`)": FilterSettings,
+    "Sensors (`catalogue`)": Document,
+    "JSON topics (`mqtt.json_mapping`)": JsonMapping,
 }
 
 
@@ -29,6 +42,7 @@ def docs(
     pages = reference.pages()
     pages |= (
         reference.settings_page(SETTINGS)
+        | edge_page(EDGE_FILES)
         | reference.cli_page(context.find_root().command)
         | samples(SETTINGS)
     )

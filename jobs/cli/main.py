@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from jobs.cli import admit, demo, docs, jobs, ledger, simulate, stack, watch
+from jobs.cli import admit, demo, docs, gateway, jobs, ledger, simulate, stack, watch
 from jobs.cli.bench import main as bench
 from jobs.cli.output import log
 from jobs.common.errors import HardiotError, SettingsError
@@ -26,6 +26,7 @@ for command in (
     stack.down,
     stack.status,
     simulate.simulate,
+    gateway.gateway,
     watch.watch,
     ledger.ledger,
     admit.admit,

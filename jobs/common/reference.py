@@ -67,7 +67,7 @@ def contracts_page(contracts: Iterable[Contract]) -> str:
     ]
     for contract in contracts:
         blocks += _contract(contract)
-    return _page(blocks)
+    return page(blocks)
 
 
 def _contract(contract: Contract) -> Iterator[str]:
@@ -82,18 +82,18 @@ def _contract(contract: Contract) -> Iterator[str]:
             for c in contract.columns
         ]  # fmt: skip
         yield "### Columns"
-        yield _table(("column", "type", "unit", "absent means", "meaning"), rows)
+        yield table(("column", "type", "unit", "absent means", "meaning"), rows)
     yield from _keys("Header (Arrow schema metadata, all as text)", contract.header)
     yield from _keys("Kafka headers", contract.record_headers)
     yield from _keys("Fields", contract.fields_)
     if contract.limits:
         limits = [(f"`{x.name}`", f"{x.value:,} {x.unit}", x.description) for x in contract.limits]
         yield "### Limits"
-        yield _table(("limit", "value", "meaning"), limits)
+        yield table(("limit", "value", "meaning"), limits)
     if contract.reasons:
         reasons = [(f"`{x.reason}`", x.meaning, x.action) for x in contract.reasons]
         yield "### Reasons of refusal"
-        yield _table(("reason", "meaning", "what to do"), reasons)
+        yield table(("reason", "meaning", "what to do"), reasons)
 
 
 def _keys(title: str, keys: Sequence[Key]) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _keys(title: str, keys: Sequence[Key]) -> Iterator[str]:
             for key in keys
         ]
         yield f"### {title}"
-        yield _table(("key", "type", "unit", "required", "meaning"), rows)
+        yield table(("key", "type", "unit", "required", "meaning"), rows)
 
 
 def topics_page(topics: Iterable[Topic]) -> str:
@@ -114,7 +114,7 @@ def topics_page(topics: Iterable[Topic]) -> str:
         NOTICE,
         "From `infra/contracts/topics.yaml`. `<facility>` stands for one topic a facility. Every "
         "topic has `message.timestamp.type=LogAppendTime`.",
-        _table(
+        table(
             ("topic", "contract", "key", "partitions", "kept", "largest record", "compression"),
             [
                 (f"`{t.name}`", f"`{t.contract}`", t.key, str(t.partitions), _kept(t),
@@ -127,7 +127,7 @@ def topics_page(topics: Iterable[Topic]) -> str:
         readers = ", ".join(topic.readers)
         who = f"Owner: {topic.owner}. Written by: {topic.writer}. Read by: {readers}."
         blocks += [f"## {topic.name}", who, topic.why]
-    return _page(blocks)
+    return page(blocks)
 
 
 def _kept(topic: Topic) -> str:
@@ -140,12 +140,12 @@ def _kept(topic: Topic) -> str:
 def metrics_page(metrics: Iterable[Metric]) -> str:
     """Every metric that rules and dashboards use."""
     rows = [(f"`{m.name}`", m.type, m.unit, _codes(m.labels), m.meaning) for m in metrics]
-    return _page([
+    return page([
         "# Metrics",
         NOTICE,
         "As Prometheus sees them, from `infra/observability/metrics.yaml`. Flink exports counters "
         "as gauges that begin at 0 after a restart; `rate` and `increase` handle that.",
-        _table(("metric", "type", "unit", "labels", "meaning"), rows),
+        table(("metric", "type", "unit", "labels", "meaning"), rows),
     ])  # fmt: skip
 
 
@@ -162,11 +162,11 @@ def settings_page(jobs: Mapping[str, type[BaseModel]]) -> Pages:
     ]
     head = ("setting", "default", "type", "meaning")
     if common:
-        blocks += ["## All jobs", _table(head, common)]
+        blocks += ["## All jobs", table(head, common)]
     for job, found in rows.items():
         own = [row for row in found.values() if row not in common]
-        blocks += [f"## {job}", _table(head, own) if own else "No settings of its own."]
-    return {f"{FOLDER}/settings.md": _page(blocks)}
+        blocks += [f"## {job}", table(head, own) if own else "No settings of its own."]
+    return {f"{FOLDER}/settings.md": page(blocks)}
 
 
 def _common(found: Sequence[Mapping[str, tuple[str, ...]]]) -> list[tuple[str, ...]]:
@@ -182,24 +182,25 @@ def _settings(model: type[BaseModel]) -> Iterator[tuple[str, tuple[str, ...]]]:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         default = model.model_fields[name].get_default(call_default_factory=True)
-        shown = "required" if name in required else _default(default)
-        yield name, (f"`{name}`", shown, _type(field), field.get("description", ""))
+        shown = "required" if name in required else default_of(default)
+        yield name, (f"`{name}`", shown, type_of(field), field.get("description", ""))
 
 
-def _default(value: Any) -> str:
+def default_of(value: Any) -> str:
+    """A setting's default as it is shown."""
     return "empty" if value is None or value in ("", (), [], {}) else f"`{value}`"
 
 
-def _type(field: Mapping[str, Any]) -> str:
+def type_of(field: Mapping[str, Any]) -> str:
     """A JSON schema's type in words."""
     if "anyOf" in field:
-        return " or ".join(_type(option) for option in field["anyOf"])
+        return " or ".join(type_of(option) for option in field["anyOf"])
     if "enum" in field:
         return "one of " + _codes(map(str, field["enum"]))
     if field.get("type") == "object":
-        return f"map of text to {_type(field.get('additionalProperties') or {})}"
+        return f"map of text to {type_of(field.get('additionalProperties') or {})}"
     if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}))}"
+        return f"list of {type_of(field.get('items', {}))}"
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
     limits = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
     names = {"string": "text", "password": "secret", "null": "nothing"}
@@ -211,7 +212,7 @@ def cli_page(command: Any) -> Pages:
     """Every command below a root (as typer.main.get_command gives it): usage, help, parameters."""
     name = command.name or "hardiot"
     blocks = ["# Command line", NOTICE, *_command(command, name, None)]
-    return {f"{FOLDER}/cli.md": _page(blocks)}
+    return {f"{FOLDER}/cli.md": page(blocks)}
 
 
 def _command(command: Any, name: str, parent: typer.Context | None) -> Iterator[str]:
@@ -226,7 +227,7 @@ def _command(command: Any, name: str, parent: typer.Context | None) -> Iterator[
     # a default may be a path of the machine that makes the page
     rows = [(f"`{option}`", text.replace(f"{ROOT}/", "")) for option, text in records]
     if rows:
-        yield _table(("parameter", "meaning"), rows)
+        yield table(("parameter", "meaning"), rows)
     for child, found in getattr(command, "commands", {}).items():
         if not found.hidden:
             yield from _command(found, child, context)
@@ -236,7 +237,8 @@ def _codes(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
@@ -245,5 +247,6 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _page(blocks: Iterable[str]) -> str:
+def page(blocks: Iterable[str]) -> str:
+    """A page of blocks; empty ones are left out."""
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -19,8 +19,8 @@ NAMES = sorted(COMMANDS)
 
 def test_the_commands() -> None:
     assert NAMES == [
-        "admit", "bench", "demo", "docs", "doctor", "down", "ledger", "plan", "run", "simulate",
-        "status", "up", "watch",
+        "admit", "bench", "demo", "docs", "doctor", "down", "gateway", "ledger", "plan", "run",
+        "simulate", "status", "up", "watch",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Both jobs on the session's cluster, and one eventful simulation that all of this folder reads."""
+"""Both jobs on the session's cluster, and one eventful simulation that most of this folder reads."""
 
 from __future__ import annotations
 
@@ -28,15 +28,11 @@ KILLS = {10.0: "rollup_readings", 22.0: "detect_anomalies"}  # seconds after the
 
 
 @dataclass
-class Spine:
-    """The jobs' ids, when each lost its TaskManager, and what was heard meanwhile."""
+class Running:
+    """A cluster with both jobs on it, and their ids."""
 
     stack: Stack
     jobs: dict[str, str]
-    settings: SimulatorSettings
-    summary: Summary | None = None
-    killed_s: dict[str, float] = field(default_factory=dict)
-    heard: list[Message] = field(default_factory=list)
 
     def read(
         self,
@@ -52,6 +48,16 @@ class Spine:
             while time.monotonic() < deadline and not until(found):
                 found += tail.poll()
         return found
+
+
+@dataclass
+class Spine(Running):
+    """The scenario, when each job lost its TaskManager in it, and what was heard meanwhile."""
+
+    settings: SimulatorSettings
+    summary: Summary | None = None
+    killed_s: dict[str, float] = field(default_factory=dict)
+    heard: list[Message] = field(default_factory=list)
 
 
 def scenario(bootstrap: str) -> SimulatorSettings:
@@ -80,11 +86,21 @@ def scenario(bootstrap: str) -> SimulatorSettings:
 
 
 @pytest.fixture(scope="session")
-def spine(stack: Stack) -> Iterator[Spine]:
-    """The scenario sent, with a kill -9 of each job's TaskManager in it."""
+def running(stack: Stack) -> Iterator[Running]:
+    """Both jobs, while tests want them."""
+    # a topic has to be there before a job subscribes to patterns of topics
     ensure_topics(stack.bootstrap, map(facility_name, range(FACILITIES)))
     jobs = start_jobs(stack)
-    run = Spine(stack, jobs, scenario(stack.bootstrap))
+    yield Running(stack, jobs)
+    for job_id in jobs.values():
+        stack.rest.cancel(job_id)
+
+
+@pytest.fixture(scope="session")
+def spine(running: Running) -> Spine:
+    """The scenario sent, with a kill -9 of each job's TaskManager in it."""
+    stack = running.stack
+    run = Spine(stack, running.jobs, scenario(stack.bootstrap))
 
     def send() -> None:
         run.summary = simulate(run.settings, lambda progress: None)
@@ -103,9 +119,7 @@ def spine(stack: Stack) -> Iterator[Spine]:
                     threads[-1].start()
     for thread in threads:
         thread.join()
-    yield run
-    for job_id in jobs.values():
-        stack.rest.cancel(job_id)
+    return run
 
 
 def _resumed(run: Spine) -> bool:
