@@ -21,10 +21,11 @@ _WINDOW_MS = 10_000  # the present live rate is that of the last ten seconds
 _STEP_MS = 1_000  # at most one step down a second: the effect of the last one must show first
 _CLIMB_S = 10  # from nothing to where it became too much last; beyond that by a tenth a second
 _LEAST = 50.0  # enough to notice that the way is free again
+_LEAST_OF_LIVE = 0.5  # of the live rate: a backlog that never ended would be a loss in the end
 _BURST_S = 2.0
 _AWAY_S = 1.0  # of the pace may be on its way: what is stuck must not pile up in front of live
 _SLOW = 2.0
-_HARMLESS_MS = 100.0  # what the way to Kafka may take of the second that an alert has
+_HARMLESS_MS = 250.0  # what the way to Kafka may take of the second that an alert has
 _LOOK_BACK = 3  # answers; two slow ones among them are no accident
 _STILL_MS = 10_000  # without live data for this long there is nothing to spare
 _FORGET_MS = 600_000  # the best latency that is known doubles in this time, so a new way is learned
@@ -97,7 +98,7 @@ class Pacing:
     def pace(self, now_ms: int) -> float:
         """Cost a second that the backlog may use now."""
         cap = max(self._factor * self.live_rate(), FLOOR)
-        pace = max(cap * self._share, _LEAST)
+        pace = max(cap * self._share, _LEAST_OF_LIVE * self.live_rate(), _LEAST)
         if not self._needs_grant:
             return pace
         return min(pace, self._grant) if now_ms < self._grant_until_ms else 0.0
