@@ -1,4 +1,4 @@
-"""Both jobs on the session's cluster, and one eventful simulation that most of this folder reads."""
+"""Both jobs on the session's cluster, and one eventful simulation that most of it reads."""
 
 from __future__ import annotations
 
