@@ -21,13 +21,14 @@ import structlog
 from edge import checkpoint, codec, messages
 from edge.alarms import MAX_EVENTS
 from edge.block import Receipt
+from edge.files import FULL
 from edge.filters.pipeline import Pipeline
 from edge.inputs.result import Refused, Result
 from edge.prescreen import Prescreen
 from edge.registry import Registry
 from edge.settings import GatewaySettings
 from edge.spool.record import Kind, Log
-from edge.spool.spool import Spool
+from edge.spool.spool import Spool, SpoolFailed
 from edge.ticks import Tick, Ticks
 from edge.timings import Timings
 from udfs.alerts import AlertEvent, from_json, to_cloudevent
@@ -198,10 +199,10 @@ class Core:
 
     def _batch(self, tick: Tick) -> Batch:
         parts = self._parts
-        parts.registry.commit()
+        self._commit_sensors()
         self._adopt_units()
         batch = parts.filters.batch(tick, parts.registry.newest, self._facility, self._gateway)
-        parts.registry.commit()  # filters may have derived sensors
+        self._commit_sensors()  # filters may have derived some
         return replace(
             batch,
             epoch=parts.spool.epoch,
@@ -209,6 +210,20 @@ class Core:
             catalogue=parts.registry.newest,
             traceparent=_traceparent(),
         )
+
+    def _commit_sensors(self) -> None:
+        """Sensors are on disk before their batches; on a full one the oldest records go for them."""
+        while True:
+            try:
+                self._parts.registry.commit()
+                return
+            except OSError as error:
+                if error.errno not in FULL or not self._parts.spool.give_way():
+                    raise SpoolFailed(
+                        f"{self._settings.spool.folder}: the catalogue cannot be written: "
+                        f"{error.strerror or error}. What was not committed is not acknowledged; "
+                        "check the disk and start the gateway again"
+                    ) from error
 
     def _append(self, batch: Batch, now_ms: int) -> None:
         self._judge(batch, now_ms)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a disk without room says
 
 
 def replace_file(path: Path, data: bytes) -> None:

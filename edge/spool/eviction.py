@@ -11,10 +11,10 @@ wait are dropped themselves; then too the loss is declared.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from pathlib import Path
 
+from edge.files import FULL
 from edge.spool.books import Books, Run
 from edge.spool.disk import Disk, File
 from edge.spool.log import SegmentLog
@@ -28,7 +28,6 @@ RollUp = Callable[[list[Stored]], list[tuple[bytes, int]]]
 
 SPARES = ("spare-0", "spare-1")
 _LARGE = "spare-large"  # for a group of records that no usual segment can hold
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Room:
@@ -112,7 +111,7 @@ class Room:
                     return self._disk.create(path, size)
                 except OSError as error:
                     self._disk.unlink(path)
-                    if error.errno not in _FULL:
+                    if error.errno not in FULL:
                         raise
             if not evict or not self._evict(now_ms):
                 return None
@@ -128,6 +127,15 @@ class Room:
         """Delete the files of which nothing is needed any more."""
         while (found := self._done()) is not None:
             self._remove(*found)
+
+    def give_way(self, now_ms: int) -> bool:
+        """Free a file for what others write: as always the oldest, or else a spare."""
+        if self._evict(now_ms):
+            return True
+        if self._spares:
+            self._disk.unlink(self._folder / self._spares.pop())
+            return True
+        return False
 
     def _done(self) -> tuple[SegmentLog, Segment] | None:
         """A file of which nothing is needed any more."""

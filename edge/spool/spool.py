@@ -130,6 +130,14 @@ class Spool:
             with self._store.lock:
                 self._store.room.refill(self._store.now_ms)
 
+    def give_way(self) -> bool:
+        """Free a file on a full disk, for what must be written beside the spool.
+
+        Returns: False when there is none that may go. Raises: SpoolFailed.
+        """
+        with self._failing(), self._store.lock:
+            return self._store.room.give_way(self._store.now_ms)
+
     def covered(self, index: int) -> None:
         """The checkpoint holds everything up to this raw index."""
         with self._store.lock:
