@@ -19,10 +19,13 @@ from threading import RLock
 
 import google_crc32c
 import numpy as np
+import structlog
 
 from edge.errors import EdgeError
 from edge.files import replace_file
 from udfs.catalogue import Catalogue
+
+log = structlog.get_logger()
 
 FILE = "catalogue.json"
 COPY = "catalogue.copy.json"
@@ -86,12 +89,19 @@ class Registry:
             if path.exists():
                 try:
                     registry._load(path)
+                    registry._note_damages(damages)
                     return registry
                 except _Damaged as damaged:
                     damages.append(f"{path}: damaged ({damaged})")
         if damages:
             raise EdgeError("\n".join([*damages, _ADVICE]))
         return registry
+
+    def _note_damages(self, damages: list[str]) -> None:
+        """The copy is as good as the file; both are written again with the next batch."""
+        for damage in damages:
+            log.warning("catalogue_damaged", error=damage, used=COPY)
+            self._changed = True
 
     def __len__(self) -> int:
         return len(self._sensors)
