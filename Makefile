@@ -10,7 +10,7 @@ STEP := infra/setup.sh step
 UV := $(BIN)/uv pip install --python $(BIN)/python --require-hashes
 JAVA_SOURCES := $(shell find infra/jars -type f)
 
-.PHONY: help setup demo test test-udfs check lock edge-env clean
+.PHONY: help setup demo test test-udfs test-faults check lock edge-env clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ test: setup build/stamps/dev check ## check the code, then run every test
 
 test-udfs: build/stamps/dev ## only the tests without any server: seconds
 	$(BIN)/pytest tests/udfs
+
+# each test says what it measured; the kills alone take a quarter of an hour
+test-faults: build/stamps/dev ## faults at the edge, long forms: half an hour (parts need root)
+	HARDIOT_FAULTS=long $(BIN)/pytest tests/edge/faults tests/edge/spool tests/edge/test_outage.py \
+		-v -s -rs --timeout 3600 -o log_cli=true -o log_cli_level=INFO
 
 check: build/stamps/dev ## lint, format, types, import directions, generated pages
 	$(BIN)/ruff check

@@ -212,7 +212,7 @@ class Core:
         )
 
     def _commit_sensors(self) -> None:
-        """Sensors are on disk before their batches; on a full one the oldest records go for them."""
+        """Sensors are on disk before their batches; on a full one the oldest records go."""
         while True:
             try:
                 self._parts.registry.commit()

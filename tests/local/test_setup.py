@@ -38,4 +38,7 @@ def test_make_alone_lists_the_targets() -> None:
     make = ["make", "--no-print-directory"]
     shown = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = [line.split()[1] for line in shown.splitlines()]
-    assert targets == ["help", "setup", "demo", "test", "test-udfs", "check", "edge-env", "lock", "clean"]
+    assert targets == [
+        "help", "setup", "demo", "test", "test-udfs", "test-faults", "check", "lock", "edge-env",
+        "clean",
+    ]  # fmt: skip

@@ -44,7 +44,9 @@ def test_what_was_acknowledged_is_on_disk_when_the_power_goes(
     rnd, image = random.Random(7), tmp_path / "disk.img"
     with image_disk(image, tmp_path / "disk", 64) as disk:
         box = gateway(tap.port, disk / "spool", MOST, SEGMENT)
-        machines = Machines(tap.broker, sensors=200, seconds=60 * CUTS + 600, per_s=40)
+        machines = Machines(
+            tap.broker, sensors=200, seconds=60 * CUTS + 600, per_s=15 if LONG else 40
+        )
         box.start()
         machines.start()
         wait_for(lambda: len(tap.acknowledged) > 20, "no load")
