@@ -200,6 +200,7 @@ class Reader:
                     moved = path != view.segment.path
                     there = view.segment in self._log.segments
                 if there and not moved:
+                    self._disk.names(path.parent)  # raises where all of the disk is gone: no loss
                     run = Run(view.segment.first, view.high - 1, None, 0, elsewhere=False)
                     self._on_missing(self._log, view.segment, [run])
                     return None

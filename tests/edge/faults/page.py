@@ -34,6 +34,12 @@ def answers(box: Box, path: str) -> bool:
     return True
 
 
+def begin(box: Box) -> None:
+    """Start it and wait until it is subscribed: from now on the broker keeps what comes for it."""
+    box.start()
+    wait_for(lambda: answers(box, "/readyz"), "it is not ready")
+
+
 def taken(box: Box) -> int:
     """Readings that the process has taken in."""
     return sum(each["readings"] for each in status(box)["inputs"])

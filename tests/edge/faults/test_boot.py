@@ -20,8 +20,9 @@ from jobs.local.mosquitto import Mosquitto
 from tests.edge.faults import LONG, SLOWNESS
 from tests.edge.faults.conftest import MakeGateway
 from tests.edge.faults.machines import TICK_MS, Machines
-from tests.edge.faults.page import metric, taken, wait_for
+from tests.edge.faults.page import begin, metric, taken, wait_for
 from tests.edge.faults.readings import Held, look
+from tests.edge.faults.tap import Tap
 
 MOST, SEGMENT = 32 * 1024**2, 64 * 1024
 SENSORS, MORE = 200, 5
@@ -56,7 +57,7 @@ class Plant:
 def plant(mosquitto: Mosquitto, gateway: MakeGateway, tmp_path: Path) -> Plant:
     spool = tmp_path / "spool"
     box = gateway(mosquitto.port, spool, MOST, SEGMENT)
-    box.start()
+    begin(box)
     machines = Machines(mosquitto.port, SENSORS, seconds=150, per_s=60)
     machines.start()
     machines.join(60)
@@ -75,7 +76,7 @@ def drawn(rnd: random.Random) -> Damages:
 
 
 def test_damaged_files_do_not_keep_it_from_starting(
-    plant: Plant, mosquitto: Mosquitto, gateway: MakeGateway, tmp_path: Path
+    plant: Plant, tap: Tap, gateway: MakeGateway, tmp_path: Path
 ):
     rnd = random.Random(7)
     next_ms = plant.machines.end_ms
@@ -84,14 +85,14 @@ def test_damaged_files_do_not_keep_it_from_starting(
         shutil.copytree(plant.spool, spool)
         for name, how in damages.items():
             damage(spool, name, how, rnd)
-        box = gateway(mosquitto.port, spool, MOST, SEGMENT)
+        box = gateway(tap.port, spool, MOST, SEGMENT)
         box.start()
         assert box.started_s[0] < 2 * SLOWNESS
-        more = Machines(mosquitto.port, SENSORS, MORE, per_s=50, first_ms=next_ms)
+        more = Machines(tap.broker, SENSORS, MORE, per_s=50, first_ms=next_ms)
         more.start()
         next_ms = more.end_ms
-        wait_for(lambda box=box: taken(box) >= SENSORS * MORE, f"it does not go on: {damages}", 30)
-        time.sleep(1)
+        wanted = set(range(more.first_ms, more.end_ms, TICK_MS))
+        wait_for(lambda want=wanted: want <= set(tap.acknowledged), f"no more: {damages}", 30)
         for event in filter(None, map(SAYS.get, damages)):
             assert box.events(event), (damages, event)
         (started,) = box.events("started")
@@ -101,9 +102,8 @@ def test_damaged_files_do_not_keep_it_from_starting(
         box.kill()
         held = look(spool, plant.machines, MOST, SEGMENT)
         _assert_kept_or_declared(held, plant, damages)
-        assert {(more.first_ms - plant.machines.first_ms) // TICK_MS + n for n in range(MORE)} <= (
-            held.seconds.keys()
-        )
+        first = (more.first_ms - plant.machines.first_ms) // TICK_MS
+        assert set(range(first, first + MORE)) <= held.seconds.keys(), damages
         shutil.rmtree(spool)
 
 

@@ -16,9 +16,9 @@ from jobs.local.mosquitto import Mosquitto
 from tests.edge.faults import LONG
 from tests.edge.faults.box import Box
 from tests.edge.faults.conftest import MakeGateway
-from tests.edge.faults.disks import fill, injected, memory_mb, small_disk
+from tests.edge.faults.disks import fill, image_disk, injected, memory_mb, mounted, small_disk
 from tests.edge.faults.machines import MINUTE_MS, TICK_MS, Machines
-from tests.edge.faults.page import LIMIT_S, answers, status, taken, wait_for
+from tests.edge.faults.page import LIMIT_S, answers, begin, status, taken, wait_for
 from tests.edge.faults.readings import Held, assert_values, look
 from tests.edge.faults.tap import Tap
 
@@ -46,7 +46,7 @@ def test_a_full_disk_keeps_the_newest_and_declares_the_rest(
         # the disk ends long before max_bytes does
         spool, most, segment = disk / "spool", 16 * disk_mb * MB, segment_kb * 1024
         box = gateway(mosquitto.port, spool, most, segment)
-        box.start()
+        begin(box)
         machines = Machines(mosquitto.port, sensors, seconds, per_s)
         machines.start()
         memory = _watch(box, machines)
@@ -107,7 +107,7 @@ def test_new_sensors_on_a_disk_without_a_free_byte(
     """The catalogue must grow before their batches may be written: a spare file goes for it."""
     with small_disk(tmp_path / "disk", 4) as disk:
         box = gateway(mosquitto.port, disk / "spool", MOST, 128 * 1024)
-        box.start()
+        begin(box)
         old = Machines(mosquitto.port, sensors=100, seconds=20, per_s=40)
         old.start()
         _finish(box, old)
@@ -119,6 +119,29 @@ def test_new_sensors_on_a_disk_without_a_free_byte(
         held = look(disk / "spool", new, MOST, 128 * 1024, since_ms=new.first_ms)
     assert sorted(held.seconds) == list(range(20)) and held.lost == ()
     assert_values(held, new)
+
+
+# -- gone
+
+
+def test_a_disk_that_is_taken_away_is_no_loss(
+    tap: Tap, mosquitto: Mosquitto, gateway: MakeGateway, tmp_path: Path
+):
+    """Its files cannot be found, but they are not gone: nothing may be declared lost."""
+    image, folder = tmp_path / "disk.img", tmp_path / "disk"
+    machines = Machines(mosquitto.port, sensors=200, seconds=150, per_s=25)
+    with image_disk(image, folder, 64) as disk:
+        box = gateway(tap.port, disk / "spool", MOST, SEGMENT)
+        begin(box)
+        machines.start()
+        wait_for(lambda: len(tap.acknowledged) > 40, "no load")
+    assert box.wait() == SPOOL_FAILED
+    assert "start the gateway again" in box.events("spool_failed")[-1]["error"]
+    with mounted(folder, "-t", "ext4", "-o", "loop", str(image)) as disk:
+        box.start()
+        _finish(box, machines)
+        box.kill()
+        _assert_all_once(disk / "spool", machines)
 
 
 # -- failing, slow
@@ -133,7 +156,7 @@ def test_a_failing_call_ends_it_and_costs_nothing(
     spool, trace = tmp_path / "spool", tmp_path / "strace.log"
     box = gateway(tap.port, spool, MOST, SEGMENT)
     machines = Machines(mosquitto.port, sensors=200, seconds=900 if LONG else 80, per_s=25)
-    box.start()
+    begin(box)
     machines.start()
     for _ in range(10 if LONG else 1):
         before = len(tap.acknowledged)
@@ -160,7 +183,7 @@ def test_a_slow_disk_holds_up_the_broker_and_nothing_else(
     spool = tmp_path / "spool"
     box = gateway(tap.port, spool, MOST, SEGMENT)
     machines = Machines(mosquitto.port, sensors=200, seconds=3000 if LONG else 200, per_s=50)
-    box.start()
+    begin(box)
     machines.start()
     wait_for(lambda: len(tap.acknowledged) > 20, "no load")
     memory, before = [], len(tap.acknowledged)

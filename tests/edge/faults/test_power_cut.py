@@ -27,7 +27,7 @@ from tests.edge.faults import LONG, SLOWNESS
 from tests.edge.faults.conftest import MakeGateway
 from tests.edge.faults.disks import image_disk, mounted
 from tests.edge.faults.machines import TICK_MS, Machines
-from tests.edge.faults.page import wait_for
+from tests.edge.faults.page import begin, wait_for
 from tests.edge.faults.readings import assert_values, look
 from tests.edge.faults.tap import Tap
 
@@ -47,7 +47,7 @@ def test_what_was_acknowledged_is_on_disk_when_the_power_goes(
         machines = Machines(
             tap.broker, sensors=200, seconds=60 * CUTS + 600, per_s=15 if LONG else 40
         )
-        box.start()
+        begin(box)
         machines.start()
         wait_for(lambda: len(tap.acknowledged) > 20, "no load")
         open_s, start_s = [], []
