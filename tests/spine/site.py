@@ -1,7 +1,8 @@
 """One real site on the session's cluster: machines, broker, gateway, and a link that is cut.
 
-    machines -> Mosquitto -> gateway (a process, killed twice) -> Link (cut once) -> Kafka -> jobs
+    machines -> Mosquitto -> Link -> gateway (a process, killed twice) -> Link (cut once) -> Kafka
 
+The broker is some way off, so each kill costs acknowledgements: what is on disk comes once more.
 Times are seconds after the first tick.
 """
 
@@ -11,8 +12,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from edge.simulator.faults import Fault
@@ -23,7 +25,7 @@ from edge.simulator.settings import BrokerSettings, SimulatorSettings
 from jobs.common.topics import ensure_topics
 from jobs.local.link import Link
 from jobs.local.mosquitto import Mosquitto
-from jobs.local.ports import LOOPBACK
+from jobs.local.ports import LOOPBACK, free_ports
 from jobs.local.stack import Stack
 from tests.edge.faults.box import Box, broker
 
@@ -34,6 +36,7 @@ SENSORS = 1000
 CUT_S, RESTORE_S, END_S = 14, 34, 60
 KILLS_S = (20, 35.5)  # in the outage, and while its backlog is on its way
 LIVE_WITHIN_S = 3
+BROKER_MS = 400  # from gateway to broker
 # each is over before the next event: what outlasts an outage has a second id in the cloud
 FAULTS_S = {5: 5, 20: 6, 50: 5}  # seconds: for so long
 
@@ -52,11 +55,12 @@ class Run:
     stack: Stack
     settings: SimulatorSettings
     box: Box
+    near: Link  # to the broker
     summary: Summary | None = None
     cut_ms: int = 0
     restored_ms: int = 0
-    killed_ms: list[int] = field(default_factory=list)
     started_ms: list[int] = field(default_factory=list)  # after each kill
+    repeats: list[int] = field(default_factory=list)  # before each kill, and at the end
 
     @property
     def start_ms(self) -> int:
@@ -67,10 +71,24 @@ class Run:
         time.sleep(max(0.0, self.start_ms / 1000 + second - time.time()))
 
     def kill(self) -> None:
-        self.killed_ms.append(wall_ms())
+        """kill -9 just after a commit, with its acknowledgements on their way; start it again."""
+        self.note_repeats()
+        before = self.status()["spool"]["stored"]
+        while self.status()["spool"]["stored"] < before + SENSORS / 2:
+            assert wall_ms() < self.start_ms + END_S * 1000, self.status()
+        self.near.cut()
         self.box.kill()
+        self.near.restore()
         self.box.start()
         self.started_ms.append(wall_ms())
+
+    def note_repeats(self) -> None:
+        """Readings that came again since the process began, for those after each start."""
+        self.repeats.append(self.status()["dropped"].get("repeat", 0))
+
+    def status(self) -> dict[str, Any]:
+        """What the gateway says of itself."""
+        return dict(httpx.get(f"http://{LOOPBACK}:{self.box.page}/status.json").json())
 
     def stored(self, family: str) -> list[Stored]:
         """All records of the site's topic of a family, in the order in which they came."""
@@ -112,17 +130,23 @@ def good_start_ms(now_ms: int) -> int:
 def run_site(stack: Stack, folder: Path) -> Run:
     """The whole story. Returns: when the gateway has nothing more to send."""
     ensure_topics(stack.bootstrap, [FACILITY])
-    with Mosquitto(folder / "mosquitto") as mosquitto, Link(*stack.link_ports) as link:
+    near_port = free_ports(1)[0]
+    with (
+        Mosquitto(folder / "mosquitto") as mosquitto,
+        Link(near_port, mosquitto.port) as near,
+        Link(*stack.link_ports) as link,
+    ):
+        near.delay_ms = BROKER_MS
         uplink = {
             "bootstrap": f"{LOOPBACK}:{stack.link_ports[0]}",
             "live_within_s": LIVE_WITHIN_S,
             "give_up_s": 3,
             "ledger_s": 2,
         }
-        box = Box(folder, FACILITY, mqtt=broker(mosquitto.port), uplink=uplink)
+        box = Box(folder, FACILITY, mqtt=broker(near_port), uplink=uplink)
         box.start()
         try:
-            run = Run(stack, machines(mosquitto.port), box)
+            run = Run(stack, machines(mosquitto.port), box, near)
             _play(run, link)
             assert box.stop() == 0
             return run
@@ -148,6 +172,7 @@ def _play(run: Run, link: Link) -> None:
     sending.join()
     # ten seconds of empty ticks, and the word that tells of them
     run.wait_until(END_S + 10 + 3)
+    run.note_repeats()
 
 
 def _send(run: Run) -> None:

@@ -47,7 +47,7 @@ class FakeGateway:
         producer.produce("catalogue", catalogues.encode(own), own.key)
 
     def batch(self, sequence: int) -> Batch:
-        value = np.arange(SENSORS, dtype=float) + sequence
+        value = np.linspace(0.0, SENSORS - 1, SENSORS) + sequence
         time_ms = self._start_ms + sequence * 1000
         now_ms = time.time_ns() // 10**6
         return Batch(FACILITY, self._gateway, 1, sequence, time_ms, value, sent_ms=now_ms)

@@ -22,6 +22,7 @@ from tests.spine.site import (
     LIVE_WITHIN_S,
     MACHINES,
     RESTORE_S,
+    SENSORS,
     Run,
     Stored,
     run_site,
@@ -94,6 +95,7 @@ def test_what_was_to_happen_did(
     assert site.summary.unacknowledged == 0
     assert site.summary.gateways[0].duplicates >= 5
     assert len(site.box.events("started")) == 3
+    assert site.repeats[0] == 0 and min(site.repeats[1:]) > SENSORS / 2, site.repeats
     assert not [at for at, _ in live + backlog if site.cut_ms + 500 < at < site.restored_ms]
     held = RESTORE_S - CUT_S - LIVE_WITHIN_S
     assert len({batch.sequence for _, batch in backlog}) >= held - 2
@@ -210,8 +212,8 @@ def test_alerts_at_the_site_are_those_of_the_cloud(
     running: Running, site: Run, record_testsuite_property: Note
 ) -> None:
     there = [from_json(item.value) for item in site.stored("edge-alerts")]
-    ours = Counter((event.rule, event.id, event.status) for event in there)
-    assert max(ours.values()) == 1
+    # a kill can have one sent again, under the same id
+    ours = {(event.rule, event.id, event.status) for event in there}
     assert {status for *_, status in ours} == {"firing", "resolved"}
     onsets = {(event.onset_ms - site.start_ms) // 1000 for event in there}
     for begin, seconds in FAULTS_S.items():
@@ -222,10 +224,10 @@ def test_alerts_at_the_site_are_those_of_the_cloud(
         mine = [event for event in events if event.facility == FACILITY]
         return Counter((e.rule, e.id, e.status) for e in mine if e.rule != "gateway-silent")
 
-    theirs = ids(running.read(("alerts",), until=lambda x: ours.keys() <= ids(x).keys()))
-    assert theirs == ours
+    theirs = ids(running.read(("alerts",), until=lambda x: ours <= ids(x).keys()))
+    assert theirs == Counter(ours)
     waits = [event.created_ms - event.event_ms for event in there if event.status == "firing"]
-    in_outage = [event for event in there if site.cut_ms < event.created_ms < site.restored_ms]
+    in_outage = {event.id for event in there if site.cut_ms < event.created_ms < site.restored_ms}
     assert in_outage
     record_testsuite_property("edge_alerts", f"{len(ours)}, {len(in_outage)} in the outage")
     record_testsuite_property("edge_alert_after_reading_ms", max(waits))
