@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
@@ -183,10 +183,10 @@ class Registry:
             self._reported[slot] = reported
 
     def _text(self, lengths: list[int]) -> bytes:
-        columns: dict[str, list[object]] = {name: [] for name in Sensor.__dataclass_fields__}
-        for sensor in self._sensors:
-            for name, value in asdict(sensor).items():
-                columns[name].append(value)
+        columns: dict[str, list[object]] = {
+            name: [getattr(sensor, name) for sensor in self._sensors]
+            for name in Sensor.__dataclass_fields__
+        }
         head = {"format": FORMAT, "facility": self.facility, "gateway": self.gateway}
         body = {"versions": lengths, "sensors": columns, "reported": list(self._reported.items())}
         text = json.dumps(head | body)

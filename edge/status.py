@@ -31,7 +31,7 @@ class InputStatus:
     """An input: an MQTT broker, an OPC UA server, or the direct one.
 
     readings: taken in; per_s: mean of the last minute. rebirths: asked for. sequence_gaps:
-    Sparkplug messages that were missing.
+    Sparkplug messages that were missing. acks: from a message's arrival to its PUBACK.
     """
 
     connection: Connection
@@ -39,6 +39,7 @@ class InputStatus:
     readings_per_s: float = 0.0
     rebirths: int = 0
     sequence_gaps: int = 0
+    acks: Durations = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,9 @@ class SpoolStatus:
 
     hours_left: until it is full at the present rate, None when nothing comes. stored: readings that
     were committed in this epoch. pending: records of each log that nobody acknowledged yet;
-    oldest_ms: time of the oldest of them. damaged: segments
-    found damaged since the process started, while starting included. lost: batches declared lost
-    in this epoch, by reason. commits: how long writing and syncing took. failed: why the disk is
-    given up, empty while it works.
+    oldest_ms: time of the oldest of them. damaged: segments found damaged since the process
+    started, while starting included. lost: batches declared lost in this epoch, by reason. commits:
+    how long writing and syncing took. failed: why the disk is given up, empty while it works.
     """
 
     used_bytes: int

@@ -34,11 +34,13 @@ from edge.inputs.sparkplug import SparkplugInput
 from edge.inputs.sparkplug_message import PREFIX
 from edge.registry import Registry
 from edge.settings import MqttSettings
+from edge.timings import Timings
 
 log = structlog.get_logger()
 
 _WAIT_S = 0.02  # the longest that an acknowledgement waits for a message to come
-_SAVE_S = 0.05  # births come in bursts: one file for all
+_SAVE_S = 0.05  # births come in bursts: one file for all,
+_SAVE_SHARE = 0.1  # and of this thread's time not more than so much for it
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 15.0
 _LOOK_S = 10.0  # between two looks at the files of certificates
 _MAX_OUTBOX = 10_000
@@ -58,7 +60,8 @@ class MqttInput:
 
     connected: there is a connection, and it is subscribed. problem: why not, or what is missing.
     messages, bytes, readings: received. refused: by reason. reconnects: after the first connection.
-    publishes_dropped: the oldest of those that waited, when too many did.
+    publishes_dropped: the oldest of those that waited, when too many did. acks: from a message's
+    arrival to its acknowledgement.
     """
 
     def __init__(
@@ -83,10 +86,12 @@ class MqttInput:
         self._topics = [*settings.sparkplug, *(self._json.subscriptions if self._json else ())]
         if not self._topics:
             raise EdgeError("mqtt: nothing to subscribe to; set sparkplug or json_mapping")
+        self.acks = Timings()
         self._connection = self._make()  # wrong files are said at the start, not at every retry
         self._outbox: deque[_Outgoing] = deque()
         self._owed: list[Receipt] = []  # for births that are not on disk yet
         self._save_at_s = 0.0
+        self._save_wait_s = _SAVE_S
         self._stop = Event()
         self._thread = Thread(target=self._run, name="mqtt", daemon=True)
         self._watch: tls.Watch | None = None
@@ -156,7 +161,7 @@ class MqttInput:
                 retry_s = min(retry_s * 2, _LAST_RETRY_S)
 
     def _make(self) -> Connection:
-        return Connection(self._settings, self._client_id, self._topics, self._take)
+        return Connection(self._settings, self._client_id, self._topics, self._take, self.acks)
 
     def _serve(self) -> None:
         """From CONNECT to the end of the connection."""
@@ -208,7 +213,7 @@ class MqttInput:
         if self.sparkplug.unsaved and self.counts["births"] > births:
             receipt.hold()
             if not self._owed:
-                self._save_at_s = max(self._save_at_s, time.monotonic() + _SAVE_S)
+                self._save_at_s = max(self._save_at_s, time.monotonic() + self._save_wait_s)
             self._owed.append(receipt)
         self._inbox(result)
 
@@ -237,6 +242,7 @@ class MqttInput:
         """Put births on disk; the pipeline releases their receipts, as it does all others."""
         if not self.sparkplug.unsaved or time.monotonic() < self._save_at_s:
             return
+        began_s = time.monotonic()
         try:
             self.sparkplug.save()
         except OSError as error:
@@ -244,6 +250,7 @@ class MqttInput:
             self.counts["births_not_saved"] += 1
             self._save_at_s = time.monotonic() + _LAST_RETRY_S
             return
+        self._save_wait_s = max(_SAVE_S, (time.monotonic() - began_s) / _SAVE_SHARE)
         owed, self._owed = self._owed, []
         for receipt in owed:
             self._inbox(Result(receipt=receipt))

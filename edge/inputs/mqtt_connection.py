@@ -7,6 +7,7 @@ All calls are made by one thread; only `acknowledge`, through receipts, comes fr
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from edge import tls
 from edge.block import Receipt
 from edge.errors import EdgeError
 from edge.settings import MqttSettings
+from edge.timings import Timings
 
 _KEEPALIVE_S = 30
 _CONNECT_S = 5.0
@@ -37,11 +39,20 @@ class Connection:
     """A connection that is being made, is up, or has ended; never used again after its end."""
 
     def __init__(
-        self, settings: MqttSettings, client_id: str, topics: Sequence[str], take: Take
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        topics: Sequence[str],
+        take: Take,
+        acks: Timings,
     ) -> None:
-        """Raises: EdgeError: certificates or the password file cannot be used."""
+        """Args: acks: where it is noted how long an acknowledgement took.
+
+        Raises: EdgeError: certificates or the password file cannot be used.
+        """
         self._settings, self._topics, self._take = settings, topics, take
-        self._acknowledged: deque[int] = deque()
+        self._acks = acks
+        self._acknowledged: deque[tuple[int, float]] = deque()  # number, when it came
         self._open: dict[int, object] = {}  # number of what was published -> what for
         self.ready = False  # the broker accepted us, and what we subscribe to
         self.session_kept = False  # the broker still had our session
@@ -59,7 +70,9 @@ class Connection:
     def serve(self, wait_s: float) -> bool:
         """Acknowledge, read and write; wait for that long at most. Returns: whether it is up."""
         while self._acknowledged:
-            self._client.ack(self._acknowledged.popleft(), 1)
+            number, came_s = self._acknowledged.popleft()
+            self._client.ack(number, 1)
+            self._acks.note(time.monotonic() - came_s)
         code = self._client.loop(wait_s)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self.ready = False
@@ -134,7 +147,8 @@ class Connection:
             self.problem = f"the broker refuses subscriptions: {', '.join(refused)}"
 
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
-        give = partial(self._acknowledged.append, message.mid) if message.qos else _nothing
+        key = (message.mid, time.monotonic())
+        give = partial(self._acknowledged.append, key) if message.qos else _nothing
         self._take(message, Receipt(give))
 
     def _on_publish(

@@ -82,6 +82,7 @@ class MqttSource:
             readings_per_s=self._rate.of(mqtt.readings),
             rebirths=mqtt.counts["rebirths"],
             sequence_gaps=mqtt.counts["gaps"],
+            acks=mqtt.acks.durations(),
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.bench import alerts, rollup, simulate
+from jobs.cli.bench import alerts, mqtt, rollup, simulate, spool
 from jobs.cli.bench.machine import describe
 from jobs.cli.output import Format, OutputOption, show_item
 
@@ -30,6 +31,8 @@ class Bench(StrEnum):
     SIMULATE = "simulate"
     ROLLUP = "rollup"
     ALERTS = "alerts"
+    SPOOL = "spool"
+    MQTT = "mqtt"
 
 
 def bench(
@@ -37,6 +40,10 @@ def bench(
     seconds: Annotated[int, typer.Option(min=10, help="About how long to measure.")] = 60,
     facilities: Annotated[int, typer.Option(help="Gateways, of 5,000 sensors each.")] = 100,
     taskmanagers: Annotated[int, typer.Option(help="Slots of job rollup_readings.")] = 1,
+    folder: Annotated[
+        Path | None, typer.Option(help="New folder on the disk that spool measures.")
+    ] = None,
+    rate: Annotated[int, typer.Option(help="Readings a second that mqtt publishes.")] = mqtt.RATE,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Measure on this machine and print one object.
@@ -47,6 +54,10 @@ def bench(
         found = simulate.measure()
     elif name is Bench.ROLLUP:
         found = rollup.measure(facilities, seconds, taskmanagers)
+    elif name is Bench.SPOOL:
+        found = spool.measure(seconds, folder)
+    elif name is Bench.MQTT:
+        found = mqtt.measure(seconds, rate)
     else:
         found = alerts.measure(facilities, seconds)
     result: dict[str, Any] = dict.fromkeys(KEYS) | {"machine": describe()} | found
