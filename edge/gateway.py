@@ -103,6 +103,7 @@ class Gateway:
             replayed=parts.core.counts["replayed"],
             torn_bytes=recovery.torn_bytes,
             damaged_records=recovery.damaged_records,
+            damaged_files=recovery.damaged_files,
             recovery_s=round(recovery.seconds, 3),
         )
         notify.say(notify.READY)
