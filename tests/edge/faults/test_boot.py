@@ -6,6 +6,7 @@ with damages drawn by chance. What no start can make good is a catalogue without
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ from tests.edge.faults.machines import TICK_MS, Machines
 from tests.edge.faults.page import begin, metric, taken, wait_for
 from tests.edge.faults.readings import Held, look
 from tests.edge.faults.tap import Tap
+
+log = logging.getLogger(__name__)
 
 MOST, SEGMENT = 32 * 1024**2, 64 * 1024
 SENSORS, MORE = 200, 5
@@ -79,7 +82,7 @@ def test_damaged_files_do_not_keep_it_from_starting(
     plant: Plant, tap: Tap, gateway: MakeGateway, tmp_path: Path
 ):
     rnd = random.Random(7)
-    next_ms = plant.machines.end_ms
+    next_ms, slowest_s = plant.machines.end_ms, 0.0
     for damages in [*SHORT, *(drawn(rnd) for _ in range(100 if LONG else 0))]:
         spool = tmp_path / "damaged"
         shutil.copytree(plant.spool, spool)
@@ -87,7 +90,6 @@ def test_damaged_files_do_not_keep_it_from_starting(
             damage(spool, name, how, rnd)
         box = gateway(tap.port, spool, MOST, SEGMENT)
         box.start()
-        assert box.started_s[0] < 2 * SLOWNESS
         more = Machines(tap.broker, SENSORS, MORE, per_s=50, first_ms=next_ms)
         more.start()
         next_ms = more.end_ms
@@ -96,6 +98,7 @@ def test_damaged_files_do_not_keep_it_from_starting(
         for event in filter(None, map(SAYS.get, damages)):
             assert box.events(event), (damages, event)
         (started,) = box.events("started")
+        slowest_s = max(slowest_s, started["recovery_s"])
         said = sum(started[key] for key in ("damaged_records", "damaged_files", "torn_bytes"))
         assert metric(box, "damaged_segments") == started["damaged_files"]
         box.kill()
@@ -106,6 +109,8 @@ def test_damaged_files_do_not_keep_it_from_starting(
         first = (more.first_ms - plant.machines.first_ms) // TICK_MS
         assert set(range(first, first + MORE)) <= held.seconds.keys(), damages
         shutil.rmtree(spool)
+    log.info(f"{len(SHORT) + (100 if LONG else 0)} starts; recovery at most {slowest_s:.3f} s")
+    assert slowest_s < 2 * SLOWNESS
 
 
 def _assert_kept_or_declared(held: Held, plant: Plant, damages: Damages) -> set[tuple[int, int]]:
