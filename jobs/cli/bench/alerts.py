@@ -42,14 +42,14 @@ def measure(facilities: int, seconds: int) -> dict[str, Any]:
         raise HardiotError("no alert came; see build/run/bench/log")
     return {
         "readings_per_s": facilities * SENSORS,
-        "latency_p50_ms": _percentile(sent, 50),
-        "latency_p99_ms": _percentile(sent, 99),
+        "latency_p50_ms": percentile(sent, 50),
+        "latency_p99_ms": percentile(sent, 99),
         "load": f"{facilities} gateways of {SENSORS} sensors at 1 Hz, both jobs, one slot each; "
         f"{len(sent)} alerts, from the batch's sending to a consumer",
-        "latency_p999_ms": _percentile(sent, 99.9),
-        "reading_to_alert_p50_ms": _percentile(event, 50),
-        "reading_to_alert_p99_ms": _percentile(event, 99),
-        "reading_to_alert_p999_ms": _percentile(event, 99.9),
+        "latency_p999_ms": percentile(sent, 99.9),
+        "reading_to_alert_p50_ms": percentile(event, 50),
+        "reading_to_alert_p99_ms": percentile(event, 99),
+        "reading_to_alert_p999_ms": percentile(event, 99.9),
         "alerts": len(sent),
     }
 
@@ -97,5 +97,5 @@ def _latencies(messages: list[Message]) -> tuple[Any, Any]:
     return np.array(sent), np.array(event)
 
 
-def _percentile(values: Any, share: float) -> float:
+def percentile(values: Any, share: float) -> float:
     return round(float(np.percentile(values, share)), 1)

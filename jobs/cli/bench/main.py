@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.bench import alerts, mqtt, rollup, simulate, spool
+from jobs.cli.bench import alerts, drain, mqtt, rollup, simulate, spool
 from jobs.cli.bench.machine import describe
 from jobs.cli.output import Format, OutputOption, show_item
 
@@ -33,11 +33,14 @@ class Bench(StrEnum):
     ALERTS = "alerts"
     SPOOL = "spool"
     MQTT = "mqtt"
+    DRAIN = "drain"
 
 
 def bench(
     name: Annotated[Bench, typer.Argument(help="What to measure.")],
-    seconds: Annotated[int, typer.Option(min=10, help="About how long to measure.")] = 60,
+    seconds: Annotated[
+        int, typer.Option(min=10, help="About how long to measure; drain: the outage.")
+    ] = 60,
     facilities: Annotated[int, typer.Option(help="Gateways, of 5,000 sensors each.")] = 100,
     taskmanagers: Annotated[int, typer.Option(help="Slots of job rollup_readings.")] = 1,
     folder: Annotated[
@@ -58,6 +61,8 @@ def bench(
         found = spool.measure(seconds, folder)
     elif name is Bench.MQTT:
         found = mqtt.measure(seconds, rate)
+    elif name is Bench.DRAIN:
+        found = drain.measure(seconds)
     else:
         found = alerts.measure(facilities, seconds)
     result: dict[str, Any] = dict.fromkeys(KEYS) | {"machine": describe()} | found

@@ -32,8 +32,11 @@ from udfs.fingerprint import fingerprint, total
 RATE = 60_000  # readings a second, of as many sensors
 IDLE_SENSORS = 5_000
 METRICS = 100  # of a message
-WARM_UP_S = 10.0  # births of all sensors, too
+WARM_UP_S = 10.0  # at least, for the births of all sensors; longer runs warm up longer
 IDLE_S = 20.0
+# with --seconds 600 they begin after 150 s: by then the last 120 s of readings, which a gateway
+# remembers to know those that come again, occupy all that they ever will
+_WARM_UP_SHARE = 0.25
 _CAUGHT_UP_S = 3.0  # of readings on their way, at most
 _EVERY_S = 3.0  # between two samples
 _BIRTHS_S = 3  # of readings, for the gateway to know its sensors
@@ -65,6 +68,7 @@ class Sampler:
 
     broker: Mosquitto
     gateway: RealGateway
+    warm_up_s: float
     points: list[Point] = field(default_factory=list)
 
     def __call__(self, progress: Progress) -> None:
@@ -72,9 +76,12 @@ class Sampler:
         if self.points:
             if time.monotonic() - self.points[-1].at_s >= _EVERY_S:
                 self.look()
-        elif progress.seconds >= WARM_UP_S:
+        elif progress.seconds >= self.warm_up_s:
             behind = progress.readings - self.gateway.stored()
-            if behind <= _CAUGHT_UP_S * progress.readings_per_s or progress.seconds > 3 * WARM_UP_S:
+            if (
+                behind <= _CAUGHT_UP_S * progress.readings_per_s
+                or progress.seconds > 3 * self.warm_up_s
+            ):
                 self.look()
 
     def look(self) -> None:
@@ -83,10 +90,11 @@ class Sampler:
 
 
 def _loaded(broker: Mosquitto, folder: Path, seconds: int, rate: int) -> dict[str, Any]:
-    machines = _machines(broker, rate, seconds + WARM_UP_S)
+    warm_up_s = max(WARM_UP_S, seconds * _WARM_UP_SHARE)
+    machines = _machines(broker, rate, warm_up_s + seconds)
     log.print(f"publishing {rate:,} readings a second for {seconds} s")
     with RealGateway(folder, broker.port) as gateway:
-        sampler = Sampler(broker, gateway)
+        sampler = Sampler(broker, gateway, warm_up_s)
         summary = simulate(machines, sampler)
         sampler.look()
         log.print(f"waiting for the last of {summary.readings:,} readings")

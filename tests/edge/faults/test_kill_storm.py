@@ -98,4 +98,3 @@ def test_no_kill_costs_a_reading_or_makes_it_two(mosquitto: Mosquitto, tmp_path:
     np.testing.assert_array_equal(at[order], expected.time_ms)
     assert value[order].tobytes() == expected.value.tobytes()
     assert max(box.started_s) < 2 * SLOWNESS, box.started_s
-
