@@ -71,7 +71,7 @@ def image_disk(image: Path, folder: Path, megabytes: int) -> Iterator[Path]:
 @contextmanager
 def injected(pid: int, call: str, what: str, log: Path) -> Iterator[None]:
     """Until the end, the process's calls of that name do what strace's `inject=` says."""
-    trace = ["-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:{what}", "-o", str(log)]
+    trace = ["-fyqq", "-e", f"trace={call}", "-e", f"inject={call}:{what}", "-o", str(log)]
     with _attached(pid, trace):
         yield
 
