@@ -84,7 +84,7 @@ class Registry:
             every later reading would be taken for another sensor's.
         """
         registry = cls(facility, gateway, folder, complete)
-        damages = []
+        damages: list[str] = []
         for path in (folder / FILE, folder / COPY):
             if path.exists():
                 try:

@@ -38,6 +38,11 @@ class Disk:
         """Bytes of a file."""
         return path.stat().st_size
 
+    def free_bytes(self, folder: Path) -> int:
+        """Bytes that may still be taken on the folder's disk."""
+        found = os.statvfs(folder)
+        return found.f_bavail * found.f_frsize
+
     def lock(self, path: Path) -> File:
         """Open a file and lock it until it is closed. Raises: BlockingIOError: another has it."""
         file = File(path, os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -215,8 +215,12 @@ class Spool:
 
     @property
     def max_bytes(self) -> int:
-        """The cap of `used_bytes`."""
-        return self._settings.max_bytes
+        """The cap of `used_bytes`: the one that is set, or what the disk has."""
+        try:
+            free = self._store.disk.free_bytes(self._settings.folder)
+        except OSError:  # it was taken away; the next commit finds out
+            free = 0
+        return min(self._settings.max_bytes, self.used_bytes + free)
 
     def hours_left(self, now_ms: int) -> float | None:
         """Until the cap is reached, at the rate of the last minutes; None: no rate is known."""

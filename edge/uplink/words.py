@@ -58,6 +58,8 @@ class Words:
 
         Args: backlog: how many of its batches wait.
         """
+        # what is told must not be sent and told again after a kill, in a range of another shape
+        self._spool.save_pointer()
         present = self._spool.epoch
         epochs = {present, *self._speaker.epochs(), *self._epochs_with_new_losses()}
         found = [self._word(epoch, backlog, now_ms) for epoch in sorted(epochs)]

@@ -104,13 +104,14 @@ def _result(messages: list[Message], cut_s: float, back_s: float, outage_s: int)
 
 
 def _latencies(messages: list[Message], from_s: float, to_s: float) -> Any:
-    """From the reading's own time to the reader, in ms, of live alerts that were read in a time."""
+    """From the reading's own time to the reader, in ms, of live alerts on readings of a time."""
     found = []
     for message in messages:
-        if message.topic != ALERTS or not from_s <= message.read_s < to_s:
+        if message.topic != ALERTS:
             continue
         alert = read_alert(message)
-        critical = alert["rule"] == "bearing-temperature-critical"
-        if critical and alert["status"] == "firing" and not alert["late"]:
+        wanted = alert["rule"] == "bearing-temperature-critical" and not alert["late"]
+        timely = from_s <= alert["event_ms"] / 1000 < to_s
+        if wanted and timely and alert["status"] == "firing":
             found.append(message.read_s * 1000 - alert["event_ms"])
     return np.array(found)

@@ -52,6 +52,9 @@ class MemoryDisk(Disk):
     def make_folder(self, path: Path) -> None:
         return
 
+    def free_bytes(self, folder: Path) -> int:
+        return self.capacity - sum(len(inode.now) for inode in self.names_now.values())
+
     def names(self, folder: Path) -> list[str]:
         return sorted(path.name for path in self.names_now if path.parent == folder)
 

@@ -148,3 +148,11 @@ def test_what_comes_after_many_dropped_records_is_not_taken_for_old_bytes() -> N
     spool = open_small(disk.copy())
     held = {(r.epoch, r.sequence) for r in read_all(spool, Log.RAW)}
     assert load.raw.keys() - held == numbers_lost(spool).keys()
+
+
+def test_the_cap_that_is_shown_is_what_the_disk_has() -> None:
+    disk = MemoryDisk()
+    spool = open_small(disk)
+    cap = spool.max_bytes
+    disk.capacity = spool.used_bytes + 4096
+    assert spool.max_bytes == disk.capacity < cap
