@@ -21,7 +21,7 @@ from edge.spool.record import Log
 from edge.spool.spool import Spool
 from edge.timings import Durations
 from jobs.cli.bench.machine import cpu_s
-from jobs.common.errors import HardiotError
+from jobs.common.errors import ClusterError, HardiotError
 from jobs.local.mosquitto import Mosquitto
 from jobs.local.paths import BUILD, ROOT
 from jobs.local.ports import LOOPBACK, free_ports
@@ -83,7 +83,11 @@ class RealGateway:
         command = [str(python()), "-m", "edge", str(self._settings)]
         env = {"PYTHONPATH": str(ROOT)}
         self._child = spawn("gateway", command, self._folder / "gateway.log", self._folder, env)
-        wait_ready("the gateway", self._connected, [self._child], _LIMIT_S)
+        try:
+            wait_ready("the gateway", self._connected, [self._child], _LIMIT_S)
+        except ClusterError:
+            stop([self._child], _LIMIT_S)
+            raise
         return self
 
     def __exit__(

@@ -32,11 +32,11 @@ from udfs.fingerprint import fingerprint, total
 RATE = 60_000  # readings a second, of as many sensors
 IDLE_SENSORS = 5_000
 METRICS = 100  # of a message
-WARM_UP_S = 10.0  # at least, for the births of all sensors; longer runs warm up longer
-IDLE_S = 20.0
-# with --seconds 600 they begin after 150 s: by then the last 120 s of readings, which a gateway
-# remembers to know those that come again, occupy all that they ever will
+# for the births of all sensors; and a share of what is measured, so that with 600 s of it memory is
+# looked at after 150 s: a gateway keeps in mind what came in the last 120 s
+WARM_UP_S = 10.0
 _WARM_UP_SHARE = 0.25
+IDLE_S = 20.0
 _CAUGHT_UP_S = 3.0  # of readings on their way, at most
 _EVERY_S = 3.0  # between two samples
 _BIRTHS_S = 3  # of readings, for the gateway to know its sensors
@@ -77,12 +77,13 @@ class Sampler:
             if time.monotonic() - self.points[-1].at_s >= _EVERY_S:
                 self.look()
         elif progress.seconds >= self.warm_up_s:
-            behind = progress.readings - self.gateway.stored()
-            if (
-                behind <= _CAUGHT_UP_S * progress.readings_per_s
-                or progress.seconds > 3 * self.warm_up_s
-            ):
+            late = progress.seconds > 3 * self.warm_up_s  # it never will
+            if late or self._behind(progress) <= _CAUGHT_UP_S * progress.readings_per_s:
                 self.look()
+
+    def _behind(self, progress: Progress) -> int:
+        """Readings that were published and are not on disk yet."""
+        return progress.readings - self.gateway.stored()
 
     def look(self) -> None:
         """Note a moment."""
