@@ -13,35 +13,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import structlog
 
-from edge import checkpoint, codec, messages
-from edge.alarms import MAX_EVENTS
+from edge import codec
+from edge.alerting import Alerting
 from edge.block import Receipt
 from edge.files import FULL
 from edge.filters.pipeline import Pipeline
-from edge.inputs.result import Refused, Result
+from edge.inputs.result import Result
+from edge.memory import Memory
 from edge.prescreen import Prescreen
+from edge.refusals import Refusals
 from edge.registry import Registry
 from edge.settings import GatewaySettings
-from edge.spool.record import Kind, Log
+from edge.spool.record import Log, Stored
 from edge.spool.spool import Spool, SpoolFailed
 from edge.ticks import Tick, Ticks
 from edge.timings import Timings
-from udfs.alerts import AlertEvent, from_json, to_cloudevent
+from udfs.alerts import AlertEvent
 from udfs.batch import Batch
 from udfs.fingerprint import fingerprint
-from udfs.state import BadState
 
 log = structlog.get_logger()
-
-# of a bad message as much is kept as tells what it was; a flood of them must not fill the disk
-_MAX_REFUSED_BYTES = 16 * 1024
-_REFUSED_PER_MINUTE = 600
-_MAX_TOLD = 10_000
 
 
 @dataclass(slots=True)
@@ -73,17 +69,22 @@ class Core:
         self._encoder = codec.Encoder()
         self._owed: list[Receipt] = []  # to be released by the next commit
         self._events: list[AlertEvent] = []  # appended, not committed
-        self._told: dict[str, None] = {}  # id and status of the newest alerts, as an ordered set
         self._units: dict[int, str] = {}
         self._waiting = False  # something is appended and not committed
-        self._saved_ms = 0
-        self._saved_index = -1
-        self._refused_minute = (0, 0)
         self.readings = 0
         self.batches = 0
-        self.newest_ms = 0  # event time of the newest batch
         self.commits = Timings()
         self.counts: Counter[str] = Counter()  # refused_<reason>, replayed, checkpoint_damaged, ...
+        self._refusals = Refusals(settings.gateway, parts.spool, self.counts)
+        self._alerting = Alerting(parts.prescreen, parts.registry, parts.spool, self.counts)
+        self._memory = Memory(
+            settings.spool, parts.spool, parts.filters, parts.prescreen, self.counts
+        )
+
+    @property
+    def newest_ms(self) -> int:
+        """Event time of the newest batch, 0 before the first."""
+        return self._memory.newest_ms
 
     # -- start
 
@@ -94,45 +95,29 @@ class Core:
         committed by the next step. Returns: the newest alerts that it holds.
         """
         parts = self._parts
-        after = self._load_checkpoint()
-        recent: deque[AlertEvent] = deque(maxlen=MAX_EVENTS)
-        for stored in parts.spool.tail(Log.ALERTS, -1):
-            message = messages.decode(stored.body)
-            self._remember(message.headers["ce_id"])
-            recent.append(from_json(message.value))
+        after = self._memory.load(parts.registry, self._settings.ticks.tick_ms, now_ms)
+        recent = self._alerting.recall()
         self._adopt_units()
         for stored in parts.spool.tail(Log.RAW, after):
+            self._replay(stored, now_ms)
+        if self.newest_ms:
+            parts.ticks.start(self.newest_ms)
+        return recent
+
+    def _replay(self, stored: Stored, now_ms: int) -> None:
+        """One batch again; one that cannot be read any more must not stop every start."""
+        try:
             batch = codec.decode(
                 stored.body, stored.epoch, stored.sequence, self._facility, self._gateway
             )
-            parts.filters.replay(batch)
+            self._parts.filters.replay(batch)
             self._judge(batch, now_ms)
-            self.newest_ms = max(self.newest_ms, batch.time_ms)
-            self.counts["replayed"] += 1
-        if self.newest_ms:
-            parts.ticks.start(self.newest_ms)
-        self._saved_ms = now_ms
-        return list(recent)
-
-    def _load_checkpoint(self) -> int:
-        """Returns: index of the raw record after which the spool is to be replayed."""
-        parts = self._parts
-        newest = parts.spool.committed(Log.RAW)
-        repeat = round(parts.filters.repeat_s * 1000 / self._settings.ticks.tick_ms)
-        try:
-            found = checkpoint.load(self._settings.spool.folder)
-            if found is not None and found[0] <= newest:
-                index, fields = found
-                parts.prescreen.restore(fields.pop("prescreen"), parts.registry)
-                self.newest_ms = fields.pop("newest_ms")
-                parts.filters.from_fields(fields)
-                self._saved_index = index
-                parts.spool.covered(index)
-                return index
-        except (BadState, OSError) as error:
-            log.warning("checkpoint_unusable", error=str(error), replayed=repeat)
-            self.counts["checkpoint_damaged"] += 1
-        return max(newest - repeat, -1)
+        except (ValueError, IndexError) as error:
+            self.counts["replay_failed"] += 1
+            log.warning("replay_failed", index=stored.index, error=str(error))
+            return
+        self._note(batch)
+        self.counts["replayed"] += 1
 
     # -- readings in
 
@@ -145,27 +130,7 @@ class Core:
             self.readings += len(block)
             parts.ticks.offer(parts.filters.clock(block, now_ms))
         for refused in result.refused:
-            self._keep(refused, now_ms)
-
-    def _keep(self, refused: Refused, now_ms: int) -> None:
-        self.counts[f"refused_{refused.reason}"] += 1
-        minute, kept = self._refused_minute
-        kept = kept if minute == now_ms // 60_000 else 0
-        self._refused_minute = (now_ms // 60_000, kept + 1)
-        if kept >= _REFUSED_PER_MINUTE:
-            self.counts["refused_not_kept"] += 1
-            return
-        headers = {
-            "reason": refused.reason,
-            "detail": refused.detail[:500],
-            "topic": refused.topic,
-            "refused_ms": str(now_ms),
-        }
-        body = messages.encode(
-            messages.Message(self._gateway, headers, refused.payload[:_MAX_REFUSED_BYTES])
-        )
-        self._parts.spool.append_record(Kind.REFUSED, body, now_ms)
-        self._waiting = True
+            self._waiting |= self._refusals.keep(refused, now_ms)
 
     # -- batches out
 
@@ -177,9 +142,11 @@ class Core:
         told = Told()
         receipts: list[Receipt] = []
         for tick in self._parts.ticks.close(now_ms):
-            self._append(self._batch(tick), now_ms)
             receipts += tick.receipts
-            told.batches += 1
+            batch = self._batch(tick)
+            if len(batch) or not tick.late:  # late ones that are all repeats leave nothing
+                self._append(batch, now_ms)
+                told.batches += 1
         self._owed += receipts
         due = self._parts.spool.due(now_ms)
         if self._waiting and (idle or due):
@@ -188,7 +155,8 @@ class Core:
         if not self._waiting:
             told.events, self._events = self._events, []
             self._release()
-        self._checkpoint_if_due(now_ms)
+        if self._memory.due(now_ms):
+            self.save_checkpoint(now_ms)
         return told
 
     def _commit(self) -> None:
@@ -235,25 +203,15 @@ class Core:
         )
         self._waiting = True
         self.batches += 1
-        self.newest_ms = max(self.newest_ms, batch.time_ms)
+        self._note(batch)
 
     def _judge(self, batch: Batch, now_ms: int) -> None:
-        """Run the rules; append what they find and nobody told yet."""
-        catalogue = self._parts.registry.version(batch.catalogue)
-        for event in self._parts.prescreen.on_batch(batch, catalogue, now_ms):
-            key, value, headers = to_cloudevent(event)
-            if headers["ce_id"] in self._told:
-                continue
-            self._remember(headers["ce_id"])
-            body = messages.encode(messages.Message(key, headers, value))
-            self._parts.spool.append_record(Kind.ALERT, body, event.event_ms)
-            self._waiting = True
-            self._events.append(event)
+        found = self._alerting.judge(batch, now_ms)
+        self._events += found
+        self._waiting |= bool(found)
 
-    def _remember(self, event: str) -> None:
-        self._told[event] = None
-        while len(self._told) > _MAX_TOLD:
-            del self._told[next(iter(self._told))]
+    def _note(self, batch: Batch) -> None:
+        self._memory.newest_ms = max(self._memory.newest_ms, batch.time_ms)
 
     def _adopt_units(self) -> None:
         """Tell the filters where a device reports in another unit than the catalogue has."""
@@ -273,31 +231,10 @@ class Core:
         for receipt in owed:
             receipt.release()
 
-    # -- state
-
-    def _checkpoint_if_due(self, now_ms: int) -> None:
-        if now_ms - self._saved_ms >= self._settings.spool.checkpoint_s * 1000:
-            self.save_checkpoint(now_ms)
-
     def save_checkpoint(self, now_ms: int) -> None:
-        """Save what filters and rules remember. A disk that refuses it costs a longer replay."""
-        self._saved_ms = now_ms
-        index = self._parts.spool.committed(Log.RAW)
-        if index == self._saved_index or self._waiting:
-            return
-        fields = {
-            **self._parts.filters.to_fields(),
-            "prescreen": self._parts.prescreen.snapshot(),
-            "newest_ms": self.newest_ms,
-        }
-        try:
-            checkpoint.save(self._settings.spool.folder, index, fields)
-        except OSError as error:
-            log.warning("checkpoint_failed", error=str(error))
-            self.counts["checkpoint_failed"] += 1
-            return
-        self._saved_index = index
-        self._parts.spool.covered(index)
+        """Save what filters and rules remember, unless something is not committed."""
+        if not self._waiting:
+            self._memory.save(now_ms)
 
     @property
     def _facility(self) -> str:

@@ -149,9 +149,8 @@ class Site:
         registry = Registry.open(self.folder, self.facility, self.gateway)
         filters = Pipeline(FilterSettings(), registry, TICK_MS)
         prescreen = Prescreen(load_rules(), self.facility, self.gateway)
-        self.core = Core(
-            settings, Parts(registry, Ticks(settings.ticks), filters, prescreen, self.spool)
-        )
+        self.ticks = Ticks(settings.ticks)
+        self.core = Core(settings, Parts(registry, self.ticks, filters, prescreen, self.spool))
         self.core.restore(self.now_ms)
         self.direct = DirectInput(lambda result: self.core.take(result, self.now_ms), registry)
         self.direct.catalogue(self.plant.catalogue)
