@@ -195,7 +195,9 @@ class GatewaySettings(Model):
         default=None, description="YAML file of sensors: what births and messages do not say."
     )
     filters: Path | None = Field(default=None, description="YAML file of filters, by kind.")
-    rules: Path | None = Field(default=None, description="Folder of rules to pre-screen with.")
+    rules: Path | None = Field(
+        default=None, description="Folder of rules; none: the cloud's, of the same release."
+    )
     alarm_topic: str = Field(
         default="hardiot/{facility}/{gateway}/alarms", description="MQTT topic of local alarms."
     )

@@ -91,6 +91,25 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return next((model for model in found if model is not None), None)
 
 
+# the image
+
+
+def test_what_the_image_holds_is_enough_to_start(tmp_path: Path):
+    copied = re.findall(r"^COPY (\S+) (\S+)$", (EDGE / "Dockerfile").read_text(), re.M)
+    assert [source for source, _ in copied] == ["udfs", "edge", "flink-conf/rules"]
+    for source, target in copied:
+        shutil.copytree(ROOT / source, tmp_path / target)
+    (tmp_path / "gateway.yaml").write_text("facility: plant-07\n")
+    command = [sys.executable, "-m", "edge", "gateway.yaml", "--check"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "nothing wrong" in done.stderr
+    shutil.rmtree(tmp_path / "flink-conf")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{tmp_path}/flink-conf/rules: no such folder; copy" in done.stderr
+
+
 # systemd
 
 
