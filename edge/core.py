@@ -95,7 +95,7 @@ class Core:
         committed by the next step. Returns: the newest alerts that it holds.
         """
         parts = self._parts
-        after = self._memory.load(parts.registry, self._settings.ticks.tick_ms, now_ms)
+        after = self._memory.load(parts.registry, now_ms)
         recent = self._alerting.recall()
         self._adopt_units()
         for stored in parts.spool.tail(Log.RAW, after):

@@ -20,6 +20,8 @@ from udfs.state import BadState
 
 log = structlog.get_logger()
 
+_REPLAYED = 1000
+
 
 class Memory:
     """Checkpoints of one gateway. counts: checkpoint_damaged, checkpoint_failed."""
@@ -40,14 +42,13 @@ class Memory:
         self.newest_ms = 0
         """Event time of the newest batch that filters and rules have seen."""
 
-    def load(self, registry: Registry, tick_ms: int, now_ms: int) -> int:
+    def load(self, registry: Registry, now_ms: int) -> int:
         """Returns: index of the raw record after which the spool is to be replayed.
 
-        Without a checkpoint that can be used: so many records as repeats are known by.
+        Without a checkpoint that can be used: as many records as can be taken up in a second.
         """
         self._saved_ms = now_ms
         newest = self._spool.committed(Log.RAW)
-        repeats = round(self._filters.repeat_s * 1000 / tick_ms)
         try:
             found = checkpoint.load(self._settings.folder)
             if found is not None and found[0] <= newest:
@@ -59,9 +60,9 @@ class Memory:
                 self._spool.covered(index)
                 return index
         except (BadState, OSError) as error:
-            log.warning("checkpoint_unusable", error=str(error), replayed=repeats)
+            log.warning("checkpoint_unusable", error=str(error), replayed=_REPLAYED)
             self._counts["checkpoint_damaged"] += 1
-        return max(newest - repeats, -1)
+        return max(newest - _REPLAYED, -1)
 
     def due(self, now_ms: int) -> bool:
         """Whether it is time to save."""

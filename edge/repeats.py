@@ -5,7 +5,9 @@
 
 A reading is its slot and its time. It is a repeat only if exactly that pair was taken, so no new
 reading is ever dropped. Pairs are remembered until event time has gone on by `repeat_s` since they
-were taken, the pairs of late readings too; what is older is kept, not guessed.
+were taken, the pairs of late readings too, and the last LEAST_READINGS in any case: after a pause a
+broker hands over minutes of event time at once, and all that is not acknowledged comes again.
+What is older is kept, not guessed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from udfs.batch import Batch
 
 # of pairs that must be stored one by one; 64 MB, 120 s of 50,000 readings/s with uneven times
 MAX_PAIRS = 6_000_000
+# more than a broker may have sent without an acknowledgement; 8 MB where times are uneven
+LEAST_READINGS = 1_000_000
 # late readings come in many small chunks; each is looked at by every later one
 MAX_CHUNKS = 10_000
 _NEVER = np.iinfo(np.int64).min
@@ -82,6 +86,7 @@ class Repeats:
         self._newest_ms = _NEVER  # of all
         self._chunks: deque[_Chunk] = deque()
         self._stored = 0
+        self._readings = 0  # in all chunks
 
     def fresh(self, slot: Slots, time_ms: Times) -> Bools:
         """Which readings are new; they are known from here on.
@@ -137,9 +142,15 @@ class Repeats:
     def _append(self, chunk: _Chunk) -> None:
         self._chunks.append(chunk)
         self._stored += chunk.stored()
-        horizon_ms = self._newest_ms - self._repeat_ms
-        while self._chunks[0].taken_ms < horizon_ms or self._full():
-            self._stored -= self._chunks.popleft().stored()
+        self._readings += chunk.count
+        while self._outlived(self._chunks[0]) or self._full():
+            gone = self._chunks.popleft()
+            self._stored -= gone.stored()
+            self._readings -= gone.count
+
+    def _outlived(self, chunk: _Chunk) -> bool:
+        old = chunk.taken_ms < self._newest_ms - self._repeat_ms
+        return old and self._readings - chunk.count >= LEAST_READINGS
 
     def _full(self) -> bool:
         return self._stored > MAX_PAIRS or len(self._chunks) > MAX_CHUNKS
@@ -180,3 +191,4 @@ class Repeats:
             slot_at += 0 if plain else count
             offset_at += 0 if even else count
         self._stored = sum(chunk.stored() for chunk in self._chunks)
+        self._readings = sum(chunk.count for chunk in self._chunks)

@@ -69,11 +69,6 @@ class Pipeline:
         self._grow()
 
     @property
-    def repeat_s(self) -> float:
-        """How much event time back a repeated reading is known as one."""
-        return self._settings.repeat_s
-
-    @property
     def clock_offsets(self) -> Mapping[str, int]:
         """What is added to the times of sources whose clocks are wrong, ms."""
         return self._clocks.offsets

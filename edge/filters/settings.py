@@ -128,7 +128,7 @@ class FilterSettings(Model):
 
     clock: ClockSettings = ClockSettings()
     repeat_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        default=120, description="How much event time back a repeated reading is known as one."
+        default=120, description="Event time back to which, at least, a repeat is known as one."
     )
     filters: tuple[Filter, ...] = ()
 

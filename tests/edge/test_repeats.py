@@ -42,7 +42,10 @@ def test_several_of_a_sensor_at_once():
     assert ask(repeats, (0, 0), (0, 2), (0, 4), (1, 2)) == [True, False, True, True]
 
 
-def test_pairs_are_forgotten_when_event_time_has_gone_on_and_kept_until_then():
+def test_pairs_are_forgotten_when_event_time_has_gone_on_and_kept_until_then(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "LEAST_READINGS", 1)
     repeats = Repeats(repeat_s=120)
     ask(repeats, (0, 0), (1, 0))
     ask(repeats, (0, 1000))
@@ -51,6 +54,18 @@ def test_pairs_are_forgotten_when_event_time_has_gone_on_and_kept_until_then():
     ask(repeats, (0, 120_001))
     # slot 1 has nothing newer: that this was the last one taken is known for ever
     assert ask(repeats, (0, 0), (1, 0)) == [True, False]
+
+
+def test_the_last_million_is_known_however_much_time_has_gone_on():
+    """Ten minutes that a broker had kept are taken in at once; no PUBACK gets through to it."""
+    repeats = Repeats(repeat_s=120)
+    for second in range(600):
+        ask(repeats, (0, second * 1000), (1, second * 1000))
+    again = Repeats(repeat_s=120)
+    again.from_fields(repeats.to_fields())
+    for known in (repeats, again):
+        for second in range(600):
+            assert ask(known, (0, second * 1000), (1, second * 1000)) == [False, False]
 
 
 def test_late_readings_are_known_as_long_as_others():

@@ -45,6 +45,11 @@ def taken(box: Box) -> int:
     return sum(each["readings"] for each in status(box)["inputs"])
 
 
+def stored(box: Box) -> int:
+    """Readings that are in committed batches of its epoch, dropped ones too."""
+    return int(status(box)["spool"]["stored"])
+
+
 def metric(box: Box, name: str) -> float:
     """The sum of a metric over its labels."""
     lines = read(box, "/metrics").splitlines()

@@ -18,7 +18,7 @@ from tests.edge.faults.box import Box
 from tests.edge.faults.conftest import MakeGateway
 from tests.edge.faults.disks import fill, image_disk, injected, memory_mb, mounted, small_disk
 from tests.edge.faults.machines import MINUTE_MS, TICK_MS, Machines
-from tests.edge.faults.page import LIMIT_S, answers, begin, status, taken, wait_for
+from tests.edge.faults.page import LIMIT_S, answers, begin, status, stored, taken, wait_for
 from tests.edge.faults.readings import Held, assert_values, look
 from tests.edge.faults.tap import Tap
 
@@ -75,10 +75,9 @@ def _watch(box: Box, machines: Machines) -> list[float]:
     def done() -> bool:
         assert box.alive, box.log.read_text()[-3000:]
         memory.append(memory_mb(box.pid))
-        return not machines.is_alive() and taken(box) == machines.seconds * machines.sensors
+        return not machines.is_alive() and stored(box) == machines.seconds * machines.sensors
 
     wait_for(done, "not everything was taken in", 600)
-    time.sleep(_LAST_TICKS_S)
     return memory
 
 
@@ -208,11 +207,10 @@ def _finish(box: Box, machines: Machines) -> None:
     """Until the machines are done and nothing more comes."""
     machines.join(LIMIT_S)
     assert machines.unacknowledged == 0
-    seen = [-1, taken(box)]
+    seen = [(-1, -1), (taken(box), stored(box))]
     while seen[-1] != seen[-2]:
-        time.sleep(0.5)
-        seen.append(taken(box))
-    time.sleep(_LAST_TICKS_S)
+        time.sleep(_LAST_TICKS_S)
+        seen.append((taken(box), stored(box)))
 
 
 def _assert_all_once(spool: Path, machines: Machines) -> None:

@@ -204,7 +204,6 @@ def test_clocks_units_and_empty_blocks(registry: Registry, tmp_path: Path):
     (batch,) = line.close(1150)
     assert rows(batch) == [(0, 100, 5, 4), (1, 200, 5, 1)]
     assert line.pipeline.clock_offsets == {"ahead": 100 - 3_600_000}
-    assert line.pipeline.repeat_s == 120
 
 
 def test_a_window_that_ends_inside_a_tick_is_refused_at_start(registry: Registry):
