@@ -35,7 +35,7 @@ _LAST_TICKS_S = 1.5
 
 @pytest.mark.parametrize(
     ("disk_mb", "segment_kb", "sensors", "per_s"),
-    [(16, 1024, 1000, 200) if LONG else (2, 96, 200, 800)],
+    [(16, 1024, 1000, 200) if LONG else (4, 96, 200, 800)],
 )
 def test_a_full_disk_keeps_the_newest_and_declares_the_rest(
     mosquitto: Mosquitto, gateway: MakeGateway, tmp_path: Path,
