@@ -148,8 +148,8 @@ class Link:
                     return
                 await asyncio.sleep(max(self._passes_s(way, came_s, len(data)) - _now_s(), 0))
                 await self._flows.wait()
+                self.passed_bytes += len(data)  # before anybody can have them
                 target.write(data)
-                self.passed_bytes += len(data)
                 await target.drain()
 
     def _passes_s(self, way: int, came_s: float, size: int) -> float:
