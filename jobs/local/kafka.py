@@ -76,7 +76,9 @@ def _addresses(listeners: dict[str, int]) -> str:
 def format_command(properties: Path) -> list[str]:
     """Command that prepares the data folder, once."""
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    # One argument: one id in 64 starts with "-", and would be taken for an option.
+    name = f"--cluster-id={cluster_id}"
+    tool = ["kafka.tools.StorageTool", "format", name, "-c", str(properties)]
     return [java.java(), *_QUICK_START, *_logging("warn"), "-cp", _class_path(), *tool]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+import uuid
 from pathlib import Path
+
+import pytest
 
 from jobs.local import kafka
 from jobs.local.ports import free_ports
@@ -44,3 +48,16 @@ def test_a_port_without_a_broker_is_not_ready_at_once() -> None:
     began = time.monotonic()
     assert not kafka.is_ready(free_ports(1)[0])
     assert time.monotonic() - began < 1
+
+
+def test_an_id_that_begins_with_a_dash_is_no_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dash = uuid.UUID(bytes=b"\xf8" + bytes(15))
+    monkeypatch.setattr(uuid, "uuid4", lambda: dash)
+    port, controller = free_ports(2)
+    settings = tmp_path / "server.properties"
+    settings.write_text(kafka.server_properties(tmp_path / "data", port, controller))
+    subprocess.run(kafka.format_command(settings), check=True, capture_output=True, text=True)
+    written = (tmp_path / "data" / "meta.properties").read_text()
+    assert "cluster.id=-AAAAAAAAAAAAAAAAAAAAA" in written
