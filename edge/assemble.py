@@ -27,7 +27,7 @@ from edge.ticks import Ticks
 from edge.uplink.admission import AdmissionReader
 from edge.uplink.kafka import KafkaTransport
 from edge.uplink.uplink import Uplink
-from udfs.rule import Rule
+from udfs.rules.model import Rule
 
 T = TypeVar("T")
 

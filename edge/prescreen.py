@@ -24,9 +24,9 @@ from edge.alarms import Firing
 from udfs.alerts import AlertEvent
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
-from udfs.detection import Watch
-from udfs.rule import Rule
+from udfs.rules.model import Rule
 from udfs.state import BadState, pack, unpack
+from udfs.watch.watch import Watch
 
 _STATE, _VERSION = "edge_prescreen", 1
 # Older than this and older than what was judged: from a buffer. (The uplink draws the line there.)

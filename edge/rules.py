@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.errors import EdgeError
-from udfs.rulebook import Rule, RuleErrors, parse_all
+from udfs.rules.rulebook import Rule, RuleErrors, parse_all
 
 RULES = Path(__file__).parents[1] / "flink-conf" / "rules"
 

@@ -17,7 +17,7 @@ from jobs.common.settings import JobSettings
 from udfs.admission import Catalogues
 from udfs.detect_step import DetectStep
 from udfs.records import ALERTS, BACKLOG, READINGS
-from udfs.rulebook import Rule
+from udfs.rules.rulebook import Rule
 
 NAME = "detect-anomalies"
 

@@ -9,11 +9,11 @@ from udfs.admission import Catalogues, Refusal
 from udfs.alerts import AlertEvent, to_cloudevent
 from udfs.batch import Batch
 from udfs.coverage import Coverage, Verdict
-from udfs.detection import Watch
 from udfs.ledger import Word
 from udfs.records import ALERTS, Output, Record
-from udfs.rulebook import Rule
+from udfs.rules.rulebook import Rule
 from udfs.state import BadState, pack, unpack
+from udfs.watch.watch import Watch
 
 # header of an alert: when its batch left the gateway, UTC epoch milliseconds
 SENT_MS = "batch_sent_ms"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.common.errors import HardiotError
-from udfs.rulebook import Rule, RuleErrors, parse_all
+from udfs.rules.rulebook import Rule, RuleErrors, parse_all
 
 ROOT = Path(__file__).parents[2]
 

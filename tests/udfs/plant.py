@@ -9,8 +9,8 @@ import numpy as np
 from udfs.alerts import AlertEvent
 from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
-from udfs.detection import Watch
-from udfs.rulebook import Rule, parse
+from udfs.rules.rulebook import Rule, parse
+from udfs.watch.watch import Watch
 
 T0 = 1_700_000_000_000
 

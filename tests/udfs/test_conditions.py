@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.udfs import slow_conditions as slow
 from tests.udfs.plant import T0, batch, catalogue, feed, rule, run, seen
 from udfs.batch import Batch
-from udfs.detection import Watch
+from udfs.watch.watch import Watch
 
 NAN = math.nan
 

@@ -20,7 +20,7 @@ from udfs.catalogue import Catalogue
 from udfs.detect_step import SENT_MS, DetectStep
 from udfs.ledger import Word
 from udfs.records import Output
-from udfs.rulebook import parse_all
+from udfs.rules.rulebook import parse_all
 from udfs.state import BadState, pack, unpack
 
 FOLDER = Path(__file__).parents[2] / "flink-conf" / "rules"

@@ -8,8 +8,8 @@ import numpy as np
 
 from tests.udfs.plant import HOT, T0, batch, catalogue, feed, live, replayed, rule, seen
 from udfs.alerts import AlertEvent
-from udfs.detection import Watch
-from udfs.rulebook import Rule, parse_all
+from udfs.rules.rulebook import Rule, parse_all
+from udfs.watch.watch import Watch
 
 SHIPPED = Path(__file__).parents[2] / "flink-conf" / "rules"
 DEAD = "no_data: {for_s: 15, of: gateway}"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.udfs.plant import T0, batch, catalogue, feed, rule, run, seen
-from udfs.detection import Watch
+from udfs.conditions.latch import Readings
 from udfs.detectors.ewma import Ewma
-from udfs.latch import Readings
+from udfs.watch.watch import Watch
 
 CONDITION = "ewma: {z: 6, half_life_s: 60, warm_up: 30, min_sigma: 0.1}"
 

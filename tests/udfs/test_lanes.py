@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.udfs.plant import batch
 from udfs.batch import Lane
-from udfs.lanes import MAX_BACKLOGS, Lanes, LaneState, Position
+from udfs.watch.lanes import MAX_BACKLOGS, Lanes, LaneState, Position
 
 
 def lanes() -> Lanes:

@@ -22,7 +22,7 @@ from udfs.fingerprint import fingerprint, total
 from udfs.ledger import Word
 from udfs.records import Output
 from udfs.rollup_step import RollupStep
-from udfs.rulebook import Rule, parse
+from udfs.rules.rulebook import Rule, parse
 from udfs.state import BadState, pack, unpack
 
 FOLDER = Path(__file__).parents[1] / "cases" / "state"

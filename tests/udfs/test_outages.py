@@ -6,7 +6,7 @@ import pytest
 
 from tests.udfs.plant import HOT, T0, batch, catalogue, feed, live, replayed, rule, seen
 from udfs.batch import Lane
-from udfs.detection import Watch
+from udfs.watch.watch import Watch
 
 
 def test_replay_finds_what_live_would_have_found_under_the_same_id() -> None:

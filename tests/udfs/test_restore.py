@@ -13,9 +13,9 @@ from tests.udfs.plant import HOT, T0, batch, catalogue, feed, live, replayed, ru
 from udfs.alerts import AlertEvent
 from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
-from udfs.detection import Watch
-from udfs.rulebook import Rule
+from udfs.rules.rulebook import Rule
 from udfs.state import BadState
+from udfs.watch.watch import Watch
 
 OLD = Path(__file__).parents[1] / "cases" / "state" / "watch-1.bin"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.udfs.plant import catalogue, rule
-from udfs.rule import KINDS, PLACEHOLDERS
-from udfs.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
+from udfs.rules.model import KINDS, PLACEHOLDERS
+from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
 from udfs.wording import hint, render
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "rules").iterdir())

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from udfs import latch
 from udfs.batch import Bools, Floats
-from udfs.conditions import View
-from udfs.latch import Found, Phase, Readings, Slots, State
+from udfs.conditions import latch
+from udfs.conditions.base import View
+from udfs.conditions.latch import Found, Phase, Readings, Slots, State
 
 _MOST_HALVINGS = 60.0  # worth less than any count can show
 

@@ -19,7 +19,7 @@ from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
 from udfs.detect_step import DetectStep
 from udfs.records import Record
-from udfs.rulebook import parse
+from udfs.rules.rulebook import parse
 from udfs.state import BadState
 
 START_MS = 1_750_000_000_000

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs import latch
 from udfs.alerts import AlertEvent, from_json, to_json
-from udfs.lanes import Lanes
-from udfs.latch import Found, Slots
-from udfs.rule import Rule
-from udfs.silence import Silence, Silent
+from udfs.conditions import latch
+from udfs.conditions.latch import Found, Slots
+from udfs.rules.model import Rule
 from udfs.state import BadState, pack, unpack
-from udfs.telling import Occasion, Teller
-from udfs.watched import Watched
+from udfs.watch.lanes import Lanes
+from udfs.watch.silence import Silence, Silent
+from udfs.watch.telling import Occasion, Teller
+from udfs.watch.watched import Watched
 
 _KIND, _VERSION = "watch", 1
 _LANE = ("late", "begin", "begin_ms", "position", "time_ms", "until", "until_ms")

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from udfs.alerts import FIRING, GATEWAY, RESOLVED, AlertEvent, alert_id, finite
 from udfs.catalogue import Catalogue
-from udfs.latch import Found
-from udfs.silence import Silent
+from udfs.conditions.latch import Found
+from udfs.watch.silence import Silent
 from udfs.wording import render
 
 

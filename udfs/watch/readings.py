@@ -15,8 +15,8 @@ import numpy as np
 
 from udfs.batch import Batch, Bools, Floats, Quality
 from udfs.catalogue import Catalogue
-from udfs.conditions import View
-from udfs.latch import NEVER, Ints, Readings, Slots
+from udfs.conditions.base import View
+from udfs.conditions.latch import NEVER, Ints, Readings, Slots
 
 # Longer than this is a gap: a few sampling periods, and for fast sensors a few ticks.
 GAP_PERIODS = 3

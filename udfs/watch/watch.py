@@ -15,17 +15,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from udfs import latch, watch_state
 from udfs.alerts import AlertEvent
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
-from udfs.conditions import NoData, View
-from udfs.lanes import Lanes, LaneState, Position
-from udfs.latch import NEVER, Found, State
-from udfs.rule import Rule
-from udfs.silence import Silence
-from udfs.telling import Occasion, Teller
-from udfs.watched import Lens, Watched, silence_limits, watch_rules
+from udfs.conditions import latch
+from udfs.conditions.base import View
+from udfs.conditions.latch import NEVER, Found, State
+from udfs.conditions.no_data import NoData
+from udfs.rules.model import Rule
+from udfs.watch import state as watch_state
+from udfs.watch.lanes import Lanes, LaneState, Position
+from udfs.watch.silence import Silence
+from udfs.watch.telling import Occasion, Teller
+from udfs.watch.watched import Lens, Watched, silence_limits, watch_rules
 
 # Readings that came after their tick was closed travel in a batch of their own, behind younger
 # ones. Judged in line they would end what is pending and clear what fires, so they are passed over.

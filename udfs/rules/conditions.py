@@ -12,11 +12,14 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from udfs import conditions
-from udfs.conditions import Condition, View
+from udfs.conditions.base import Condition, View
+from udfs.conditions.latch import Ints
+from udfs.conditions.no_data import NoData
+from udfs.conditions.rate_of_change import RateOfChange
+from udfs.conditions.stuck import Stuck
+from udfs.conditions.threshold import Threshold
 from udfs.detectors.ewma import Ewma
-from udfs.latch import Ints
-from udfs.readings import GAP_PERIODS
+from udfs.watch.readings import GAP_PERIODS
 
 _DAY_S = 86_400.0
 
@@ -94,7 +97,7 @@ class ThresholdModel(Strict):
         above = self.above is not None
         limit, clear = (self.above, self.clear_below) if above else (self.below, self.clear_above)
         assert limit is not None
-        return conditions.Threshold(limit, above, clear, _ms(self.for_s))
+        return Threshold(limit, above, clear, _ms(self.for_s))
 
 
 class RateOfChangeModel(Strict):
@@ -119,9 +122,7 @@ class RateOfChangeModel(Strict):
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
         times = _ms(self.window_s), _ms(self.for_s)
-        return conditions.RateOfChange(
-            self.per_s, times[0], self.direction, self.clear_per_s, times[1]
-        )
+        return RateOfChange(self.per_s, times[0], self.direction, self.clear_per_s, times[1])
 
 
 class StuckModel(Strict):
@@ -133,7 +134,7 @@ class StuckModel(Strict):
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
-        return conditions.Stuck(_at_least(self.for_s, self.for_periods, period_ms), self.tolerance)
+        return Stuck(_at_least(self.for_s, self.for_periods, period_ms), self.tolerance)
 
 
 class NoDataModel(Strict):
@@ -146,7 +147,7 @@ class NoDataModel(Strict):
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
         view = View.GOOD if self.quality == "good" else View.ANY
-        return conditions.NoData(_at_least(self.for_s, GAP_PERIODS, period_ms), view)
+        return NoData(_at_least(self.for_s, GAP_PERIODS, period_ms), view)
 
 
 class EwmaModel(Strict):

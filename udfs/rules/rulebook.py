@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from udfs.condition_models import Strict
-from udfs.rule import Rule
+from udfs.rules.conditions import Strict
+from udfs.rules.model import Rule
 from udfs.wording import hint
 
 __all__ = ["Mistake", "Rule", "RuleErrors", "parse", "parse_all"]

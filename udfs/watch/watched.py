@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
-from udfs.condition_models import NoDataModel
-from udfs.conditions import Condition, View
-from udfs.lanes import LaneState
-from udfs.latch import Readings
-from udfs.readings import GAP_PERIODS, Group, Round, follow, gap_ms, views
-from udfs.rule import Rule
+from udfs.conditions.base import Condition, View
+from udfs.conditions.latch import Readings
+from udfs.rules.conditions import NoDataModel
+from udfs.rules.model import Rule
+from udfs.watch.lanes import LaneState
+from udfs.watch.readings import GAP_PERIODS, Group, Round, follow, gap_ms, views
 
 
 @dataclass(frozen=True, eq=False)

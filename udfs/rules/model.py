@@ -1,6 +1,6 @@
 """The model of a rule: which sensors, one condition, a severity and a text. docs/rules.md explains.
 
-`udfs/rulebook.py` reads rules from YAML and says where their mistakes are.
+`udfs/rules/rulebook.py` reads rules from YAML and says where their mistakes are.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 
 from udfs.batch import Bools
 from udfs.catalogue import Catalogue
-from udfs.condition_models import ConditionModel, Strict, mistake
-from udfs.latch import Slots
+from udfs.conditions.latch import Slots
+from udfs.rules.conditions import ConditionModel, Strict, mistake
 from udfs.wording import hint, placeholders, render
 
 KINDS = (
