@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from edge.documents import Model, read_document
 from edge.registry import Sensor
-from udfs.rules.model import KINDS
+from udfs.rules.selector import KINDS
 from udfs.wording import hint
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

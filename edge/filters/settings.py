@@ -24,7 +24,7 @@ from pydantic import (
 
 from edge.documents import Model, read_document
 from edge.registry import Sensor
-from udfs.rules.model import KINDS
+from udfs.rules.selector import KINDS
 from udfs.wording import hint
 
 ValidityPolicy = Literal["flag", "drop", "clamp", "off"]

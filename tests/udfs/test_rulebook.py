@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.udfs.plant import catalogue, rule
-from udfs.rules.model import KINDS, PLACEHOLDERS
+from udfs.rules.model import PLACEHOLDERS
+from udfs.rules.selector import KINDS
 from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
 from udfs.wording import hint, render
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from udfs.conditions.base import Condition, View
 from udfs.conditions.latch import Ints
@@ -19,25 +17,8 @@ from udfs.conditions.rate_of_change import RateOfChange
 from udfs.conditions.stuck import Stuck
 from udfs.conditions.threshold import Threshold
 from udfs.detectors.ewma import Ewma
+from udfs.rules.base import Finite, Periods, Positive, Seconds, SomeSeconds, Strict, mistake, ms
 from udfs.watch.readings import GAP_PERIODS
-
-_DAY_S = 86_400.0
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)]
-SomeSeconds = Annotated[float, Field(ge=1, le=_DAY_S, allow_inf_nan=False)]
-Periods = npt.NDArray[np.int32]
-
-
-def mistake(problem: str, fix: str) -> PydanticCustomError:
-    """A mistake of a rule's author, with what to do about it."""
-    return PydanticCustomError("rule", "{problem}", {"problem": problem, "fix": fix})
-
-
-class Strict(BaseModel):
-    # strict: "80" is not 80, and `yes` is not 1
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class ThresholdModel(Strict):
@@ -97,7 +78,7 @@ class ThresholdModel(Strict):
         above = self.above is not None
         limit, clear = (self.above, self.clear_below) if above else (self.below, self.clear_above)
         assert limit is not None
-        return Threshold(limit, above, clear, _ms(self.for_s))
+        return Threshold(limit, above, clear, ms(self.for_s))
 
 
 class RateOfChangeModel(Strict):
@@ -121,7 +102,7 @@ class RateOfChangeModel(Strict):
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
-        times = _ms(self.window_s), _ms(self.for_s)
+        times = ms(self.window_s), ms(self.for_s)
         return RateOfChange(self.per_s, times[0], self.direction, self.clear_per_s, times[1])
 
 
@@ -172,22 +153,18 @@ class EwmaModel(Strict):
         """The condition for sensors of these sampling periods, shape (m,)."""
         return Ewma(
             z=self.z,
-            half_life_ms=_ms(self.half_life_s),
+            half_life_ms=ms(self.half_life_s),
             period_ms=period_ms.astype(np.float64),
             warm_up=self.warm_up,
             min_sigma=self.min_sigma,
             clear_z=self.clear_z,
-            for_ms=_ms(self.for_s),
+            for_ms=ms(self.for_s),
         )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _at_least(seconds: float, periods: int, period_ms: Periods) -> Ints:
     """A time in ms for each sensor, never less than so many of its sampling periods."""
-    return np.maximum(_ms(seconds), period_ms.astype(np.int64) * periods)
+    return np.maximum(ms(seconds), period_ms.astype(np.int64) * periods)
 
 
 AnyCondition = ThresholdModel | RateOfChangeModel | StuckModel | NoDataModel | EwmaModel

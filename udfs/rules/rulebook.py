@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from udfs.rules.conditions import Strict
+from udfs.rules.base import Strict
 from udfs.rules.model import Rule
 from udfs.wording import hint
 

@@ -2,7 +2,7 @@
 
 When a live batch arrives whose number does not follow, there is a hole. The state is forked: the
 old one waits for the backlog and goes on in it, the live one keeps what it learned and goes on at
-once (its pending durations end by the gap rule, see udfs/watch/readings.py). When the backlog has reached
+once (its pending durations end by the gap rule, see readings.py). When the backlog has reached
 the live range, its state is dropped.
 
 Positions are (epoch, sequence) and compare as such. Only what is deterministic decides here: the

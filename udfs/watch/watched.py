@@ -29,6 +29,8 @@ def watch_rules(rules: Sequence[Rule], catalogue: Catalogue) -> list[Watched]:
     groups: dict[bytes, Group] = {}
     watched = []
     for rule in rules:
+        if rule.condition is None:
+            continue
         slots = rule.sensors.slots(catalogue)
         model = rule.condition.one
         if not len(slots) or (isinstance(model, NoDataModel) and model.of == "gateway"):
@@ -47,7 +49,7 @@ def silence_limits(rules: Sequence[Rule], catalogue: Catalogue) -> dict[str, int
     limits = {}
     fastest_ms = int(catalogue.period_ms.min(initial=2**31 - 1)) * GAP_PERIODS
     for rule in rules:
-        model = rule.condition.one
+        model = rule.condition.one if rule.condition else None
         about = isinstance(model, NoDataModel) and model.of != "sensor"
         if about and len(rule.sensors.slots(catalogue)):
             limits[rule.key] = max(round(model.for_s * 1000), fastest_ms)
