@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from udfs.rules.base import Strict, Word, mistake
 from udfs.rules.conditions import ConditionModel
@@ -34,6 +34,8 @@ EXAMPLE: dict[str, str | float] = {
 }
 PLACEHOLDERS = tuple(EXAMPLE)
 
+Events = dict[Word, EventModel]
+
 
 class Rule(Strict):
     """One rule. `tests` belongs to the rule language to come and is carried along unread."""
@@ -44,8 +46,8 @@ class Rule(Strict):
     signal: SignalModel | None = None
     when: ScheduleModel | None = None
     condition: ConditionModel | None = None
-    events: dict[Word, EventModel] | None = None
-    pattern: PatternModel | None = None
+    events: Events | None = None
+    pattern: PatternModel | None = Field(None, validate_default=True)
     clear: ClearModel | None = None
     severity: Literal["info", "warning", "critical"]
     text: Annotated[str, Field(min_length=1)]
@@ -53,12 +55,26 @@ class Rule(Strict):
     de_escalate: DeEscalateModel | None = None
     tests: list[dict[str, Any]] = Field(default_factory=list)
 
-    @model_validator(mode="after")
-    def _condition_or_pattern(self) -> Rule:
-        if (self.condition is None) == (self.pattern is None):
-            given = "neither condition nor pattern" if self.pattern is None else "both"
-            raise mistake(f"{given} in one rule", "give condition, or events and pattern")
-        return self
+    @field_validator("events")
+    @classmethod
+    def _instead(cls, events: Events | None, info: ValidationInfo) -> Events | None:
+        for other in ("condition", "signal"):
+            if events is not None and info.data.get(other) is not None:
+                raise mistake(f"events beside a {other}", f"move the {other} into an event")
+        return events
+
+    # by default too: a rule without it needs a condition
+    @field_validator("pattern")
+    @classmethod
+    def _condition_or_pattern(
+        cls, pattern: PatternModel | None, info: ValidationInfo
+    ) -> PatternModel | None:
+        if pattern is None:
+            if "condition" in info.data and info.data["condition"] is None:
+                raise mistake('"condition" is missing', "add condition:, or events: and pattern:")
+        elif "events" in info.data and info.data["events"] is None:
+            raise mistake("a pattern without events", "add events:, each with a condition")
+        return pattern
 
     @field_validator("text")
     @classmethod
