@@ -7,25 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from udfs.conditions import latch
-from udfs.conditions.base import View
-from udfs.conditions.latch import NEVER, Found, Ints, Phase, Readings, State
+from udfs.conditions.base import Columns, View
+from udfs.conditions.latch import NEVER, Found, Phase, Readings, State, Whole, pick
 
 
 @dataclass(frozen=True, eq=False)
-class NoData:
+class NoData(Columns):
     """A sensor from which nothing came for its `for_ms` while its gateway reported.
 
-    for_ms: int64, one a sensor (a slow sensor needs longer than the rule says). since: time of the
-    last reading; onset of an alarm.
+    for_ms: a slow sensor needs longer than the rule says. State `since` is the time of the last
+    reading, the onset of an alarm.
     """
 
-    for_ms: Ints
+    columns = ("for_ms",)
+
+    for_ms: Whole
     view: View = View.ANY
     unit: str = "s"
 
-    def start(self, sensors: int) -> State:
-        """No sensor heard of yet, 9 bytes a sensor."""
-        return latch.start(sensors)
+    def start(self, entries: int) -> State:
+        """Nobody heard of yet, 9 bytes an entry."""
+        return latch.start(entries)
 
     def step(self, state: State, readings: Readings) -> list[Found]:
         """Note who was heard; those that fired cease to."""
@@ -43,29 +45,35 @@ class NoData:
         back = np.flatnonzero((state["phase"] == Phase.FIRING) & (heard != NEVER))
         return [self._told(state, slot, False, int(heard[slot])) for slot in map(int, back)]
 
-    def resume(self, state: State, time_ms: int) -> None:
-        """The gateway itself was away: its silence is not the sensors', they are counted anew."""
+    def resume(self, state: State, time_ms: int, away_ms: int | None = None) -> None:
+        """The gateway itself was away: its silence is not the sensors', they are counted anew.
+
+        Args: away_ms: for how long; concerns entries that would fire after this alone. None: all.
+        """
         idle = (state["phase"] == Phase.IDLE) & (state["since"] != NEVER)
+        if away_ms is not None:
+            idle &= self.for_ms <= away_ms
         state["since"][idle] = time_ms
 
-    def tick(self, state: State, time_ms: int, all_known: bool = True) -> list[Found]:
-        """Find who was not heard for too long, at the gateway's own event time.
+    def tick(self, state: State, horizon_ms: int, all_known: bool = True) -> list[Found]:
+        """Find who was not heard for too long.
 
-        Args: all_known: sensors that were never heard are counted from now on. False for batches
-            that are older than the catalogue, in which new sensors cannot be.
+        Args: horizon_ms: event time up to which all readings have come. all_known: entries that
+            were never heard are counted from now on. False for batches that are older than the
+            catalogue, in which new sensors cannot be.
         """
         phase, since = state["phase"], state["since"]
         oldest = int(since.min())
         if oldest == NEVER and all_known:
-            since[since == NEVER] = time_ms
-        if oldest != NEVER and time_ms - oldest < self.for_ms.min():
+            since[since == NEVER] = horizon_ms
+        if oldest != NEVER and horizon_ms - oldest < np.min(self.for_ms):
             return []
-        missing = (time_ms - since >= self.for_ms) & (since != NEVER) & (phase == Phase.IDLE)
+        missing = (horizon_ms - since >= self.for_ms) & (since != NEVER) & (phase == Phase.IDLE)
         slots = np.flatnonzero(missing)
         phase[slots] = Phase.FIRING
-        return [self._told(state, slot, True, time_ms) for slot in map(int, slots)]
+        return [self._told(state, slot, True, horizon_ms) for slot in map(int, slots)]
 
     def _told(self, state: State, slot: int, fires: bool, time_ms: int) -> Found:
         since = int(state["since"][slot])
-        missing_s = (time_ms - since) / 1000
-        return Found(slot, fires, since, time_ms, missing_s, float(self.for_ms[slot]) / 1000)
+        missing_s, limit_s = (time_ms - since) / 1000, float(pick(self.for_ms, slot)) / 1000
+        return Found(slot, fires, since, time_ms, missing_s, limit_s)
