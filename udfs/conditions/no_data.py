@@ -8,7 +8,7 @@ import numpy as np
 
 from udfs.conditions import latch
 from udfs.conditions.base import Columns, View
-from udfs.conditions.latch import NEVER, Found, Phase, Readings, State, Whole, pick
+from udfs.conditions.latch import NEVER, Found, Ints, Phase, Readings, State, Whole, pick
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,11 @@ class NoData(Columns):
     for_ms: Whole
     view: View = View.ANY
     unit: str = "s"
+
+    @property
+    def least_ms(self) -> int:
+        """The shortest `for_ms` of an entry."""
+        return int(np.min(self.for_ms))
 
     def start(self, entries: int) -> State:
         """Nobody heard of yet, 9 bytes an entry."""
@@ -45,14 +50,14 @@ class NoData(Columns):
         back = np.flatnonzero((state["phase"] == Phase.FIRING) & (heard != NEVER))
         return [self._told(state, slot, False, int(heard[slot])) for slot in map(int, back)]
 
-    def resume(self, state: State, time_ms: int, away_ms: int | None = None) -> None:
+    def resume(self, state: State, time_ms: int, paused_ms: int | None = None) -> None:
         """The gateway itself was away: its silence is not the sensors', they are counted anew.
 
-        Args: away_ms: for how long; concerns entries that would fire after this alone. None: all.
+        Args: paused_ms: for how long; concerns entries that it alone would let fire. None: all.
         """
         idle = (state["phase"] == Phase.IDLE) & (state["since"] != NEVER)
-        if away_ms is not None:
-            idle &= self.for_ms <= away_ms
+        if paused_ms is not None:
+            idle &= self.for_ms <= paused_ms
         state["since"][idle] = time_ms
 
     def tick(self, state: State, horizon_ms: int, all_known: bool = True) -> list[Found]:
@@ -66,12 +71,18 @@ class NoData(Columns):
         oldest = int(since.min())
         if oldest == NEVER and all_known:
             since[since == NEVER] = horizon_ms
-        if oldest != NEVER and horizon_ms - oldest < np.min(self.for_ms):
+        if oldest != NEVER and horizon_ms - oldest < self.least_ms:
             return []
         missing = (horizon_ms - since >= self.for_ms) & (since != NEVER) & (phase == Phase.IDLE)
         slots = np.flatnonzero(missing)
         phase[slots] = Phase.FIRING
         return [self._told(state, slot, True, horizon_ms) for slot in map(int, slots)]
+
+    def deadline_ms(self, state: State) -> int | None:
+        """Event time at which the next one will be silent for too long; None if none can be."""
+        waiting = (state["phase"] == Phase.IDLE) & (state["since"] != NEVER)
+        due: Ints = (state["since"] + self.for_ms)[waiting]
+        return int(due.min()) if len(due) else None
 
     def _told(self, state: State, slot: int, fires: bool, time_ms: int) -> Found:
         since = int(state["since"][slot])
