@@ -27,7 +27,7 @@ METRICS_FILE = ROOT / "infra" / "observability" / "metrics.yaml"
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 ContractName = Annotated[str, StringConstraints(pattern=r"^hardiot\.[a-z-]+\.v[1-9][0-9]*$")]
 ArrowType = Literal["float64", "int32", "uint32", "uint8", "string"]
-PlainType = Literal["string", "integer", "number", "boolean", "ranges"]
+PlainType = Literal["string", "integer", "number", "boolean", "ranges", "object"]
 Team = Literal["connectivity", "streaming", "security"]
 
 

@@ -12,6 +12,7 @@ import pytest
 from jobs.common.contracts import ROOT, Contract, Key, load_contracts, load_topics
 from udfs import alerts, batch, catalogue, detect_step, ledger, records, rollup, rollup_step, shares
 from udfs.alerts import AlertEvent
+from udfs.rules import record
 
 CONTRACTS = load_contracts()
 PYTHON = {
@@ -20,6 +21,7 @@ PYTHON = {
     "number": (float, int, type(None)),
     "boolean": (bool,),
     "ranges": (list,),
+    "object": (dict,),
 }
 
 
@@ -183,6 +185,28 @@ def test_admission_needs_every_field(name: str) -> None:
         shares.decode_grant(json.dumps(example).encode())
 
 
+def test_rulebook() -> None:
+    contract = CONTRACTS[record.RULEBOOK]
+    assert contract.example is not None
+    book = record.decode(json.dumps(contract.example).encode())
+    found = json.loads(record.encode(book))
+    assert_json(contract, found)
+    assert found == contract.example
+    assert record.rules(book) == []
+    assert contract.limits[0].value == record.MAX_RULEBOOK_BYTES
+    (topic,) = (topic for topic in load_topics() if topic.contract == record.RULEBOOK)
+    assert topic.name == record.RULES
+    assert topic.max_message_bytes > 2 * record.MAX_RULEBOOK_BYTES
+
+
+@pytest.mark.parametrize("name", sorted(names(CONTRACTS[record.RULEBOOK].fields_)))
+def test_rulebook_needs_every_field(name: str) -> None:
+    example = dict(CONTRACTS[record.RULEBOOK].example or {})
+    del example[name]
+    with pytest.raises(ValueError, match=f"'{name}' is missing"):
+        record.decode(json.dumps(example).encode())
+
+
 def test_dead_letter() -> None:
     record = records.Record("plant-07/gw-1", "readings.plant-07", 0, 7, b"bytes")
     letter = records.dead_letter(record, "rollup_readings", "not_arrow", "cut short", 5)
@@ -209,5 +233,6 @@ def test_every_topic_is_written_and_read_by_somebody_known() -> None:
     jobs = {"rollup_readings", "detect_anomalies", "deliver_alerts", "publish_rollups",
             "archive_readings"}  # fmt: skip
     for topic in load_topics():
-        assert {topic.writer} <= jobs | {"gateway", "hardiot admit"}
-        assert set(topic.readers) <= jobs | {"gateway", "hardiot ledger", "hardiot watch"}
+        assert {topic.writer} <= jobs | {"gateway", "hardiot admit", "hardiot rules"}
+        readers = {"gateway", "hardiot ledger", "hardiot watch", "hardiot rules"}
+        assert set(topic.readers) <= jobs | readers
