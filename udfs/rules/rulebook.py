@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from udfs.rules.base import Strict
 from udfs.rules.model import Rule
@@ -202,6 +203,7 @@ _WORDS = {
     "int_type": ("is not a whole number", "write it without quotes, as in 3"),
     "string_type": ("is not a text", "put it in quotes"),
     "list_type": ("is not a list", "begin each entry with a dash"),
+    "tuple_type": ("is not a list", "begin each entry with a dash"),
     "model_type": ("is not a mapping", _MAPPING),
     "dict_type": ("is not a mapping", _MAPPING),
     "too_short": ("is empty", "name at least one, or leave it out for all"),
@@ -227,9 +229,15 @@ def _fields_at(loc: Loc) -> list[str]:
     """Keys that are allowed at this place."""
     model: type[BaseModel] = _Rules
     for part in loc:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
-    return list(model.model_fields)
+        fields = _fields(model)
+        if isinstance(part, str) and part in fields:
+            model = _model_in(fields[part].annotation) or model
+    return list(_fields(model))
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the names that authors write; `from` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
