@@ -8,6 +8,7 @@ READINGS, BACKLOG, LEDGER, CATALOGUE = "readings", "backlog", "ledger", "catalog
 ADMISSION, EDGE_ALERTS, EDGE_ROLLUPS = "admission", "edge-alerts", "edge-rollups"
 EDGE_DEAD_LETTERS = "edge-dead-letters"
 COUNTED, ROLLUPS, ALERTS, DEAD_LETTERS = "counted", "rollups", "alerts", "dead-letters"
+CONDITION_EVENTS, PATTERN_MATCHES = "condition-events", "pattern-matches"
 
 
 class Record(NamedTuple):

@@ -27,6 +27,8 @@ RULES = "rules"
 ROLLUPS = "rollups"
 ALERTS = "alerts"
 DEAD_LETTERS = "dead-letters"
+CONDITION_EVENTS = "condition-events"
+PATTERN_MATCHES = "pattern-matches"
 
 # Kafka takes at most 10,000 metadata records a request: 200 topics of up to 42 partitions
 MAX_TOPICS_A_REQUEST = 200

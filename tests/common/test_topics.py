@@ -17,12 +17,14 @@ from jobs.common.topics import (
     ALERTS,
     BACKLOG,
     CATALOGUE,
+    CONDITION_EVENTS,
     COUNTED,
     DEAD_LETTERS,
     EDGE_ALERTS,
     EDGE_DEAD_LETTERS,
     EDGE_ROLLUPS,
     LEDGER,
+    PATTERN_MATCHES,
     READINGS,
     ROLLUPS,
     TopicsError,
@@ -92,7 +94,7 @@ def test_what_a_pattern_matches(topic: str, matches: bool) -> None:
 def test_names_are_those_of_the_data_and_of_the_steps() -> None:
     edge = {EDGE_ALERTS, EDGE_ROLLUPS, EDGE_DEAD_LETTERS}
     families = {READINGS, BACKLOG, LEDGER, COUNTED, ADMISSION} | edge
-    single = {CATALOGUE, ROLLUPS, ALERTS, DEAD_LETTERS}
+    single = {CATALOGUE, ROLLUPS, ALERTS, DEAD_LETTERS, CONDITION_EVENTS, PATTERN_MATCHES}
     assert {topic.name for topic in load_topics() if topic.is_family} == families
     assert {topic.name for topic in load_topics() if not topic.is_family} == single
     steps = (
@@ -100,16 +102,20 @@ def test_names_are_those_of_the_data_and_of_the_steps() -> None:
         *(records.EDGE_ALERTS, records.EDGE_ROLLUPS, records.EDGE_DEAD_LETTERS),
     )
     assert families == {f"{name}.<facility>" for name in steps}
-    assert single == {records.CATALOGUE, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS}
+    assert single == {
+        *(records.CATALOGUE, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS),
+        *(records.CONDITION_EVENTS, records.PATTERN_MATCHES),
+    }
 
 
 def test_what_is_asked_of_the_broker() -> None:
     asked = topic_requests(load_topics(), ["b", "a", "b"], 3, {ROLLUPS: 1, READINGS: 2})
     assert sorted(asked) == [
         *("admission.a", "admission.b", "alerts", "backlog.a", "backlog.b", "catalogue"),
-        *("counted.a", "counted.b", "dead-letters", "edge-alerts.a", "edge-alerts.b"),
+        *("condition-events", "counted.a", "counted.b", "dead-letters"),
+        *("edge-alerts.a", "edge-alerts.b"),
         *("edge-dead-letters.a", "edge-dead-letters.b", "edge-rollups.a", "edge-rollups.b"),
-        *("ledger.a", "ledger.b", "readings.a", "readings.b", "rollups"),
+        *("ledger.a", "ledger.b", "pattern-matches", "readings.a", "readings.b", "rollups"),
     ]
     assert asked["rollups"]["num_partitions"] == 1
     assert asked["readings.a"] == {

@@ -12,6 +12,7 @@ import pytest
 from jobs.common.contracts import ROOT, Contract, Key, load_contracts, load_topics
 from udfs import alerts, batch, catalogue, detect_step, ledger, records, rollup, rollup_step, shares
 from udfs.alerts import AlertEvent
+from udfs.condition_events import ConditionEvent, from_json, to_json
 from udfs.rules import record
 
 CONTRACTS = load_contracts()
@@ -118,6 +119,20 @@ def test_alert_fields() -> None:
     assert contract.example is not None
     data = json.dumps(contract.example).encode()
     assert json.loads(alerts.to_json(alerts.from_json(data))) == contract.example
+
+
+def test_condition_event() -> None:
+    contract = CONTRACTS["hardiot.condition-event.v1"]
+    types = {"str": "string", "int": "integer", "bool": "boolean", "float | None": "number"}
+    expected = [
+        (name, types[str(field.type)])
+        for name, field in ConditionEvent.__dataclass_fields__.items()
+    ]
+    assert [(key.name, key.type) for key in contract.fields_] == expected
+    event = from_json(json.dumps(contract.example).encode())
+    assert json.loads(to_json(event)) == contract.example
+    (topic,) = (topic for topic in load_topics() if topic.name == records.CONDITION_EVENTS)
+    assert (topic.key, event.key) == ("facility/gateway/asset", "plant-07/gw-1/pump-3")
 
 
 def test_alert_headers() -> None:
@@ -231,7 +246,7 @@ def test_a_batch_that_is_too_large_still_reaches_the_dead_letters() -> None:
 
 def test_every_topic_is_written_and_read_by_somebody_known() -> None:
     jobs = {"rollup_readings", "detect_anomalies", "deliver_alerts", "publish_rollups",
-            "archive_readings"}  # fmt: skip
+            "archive_readings", "run_sql"}  # fmt: skip
     for topic in load_topics():
         assert {topic.writer} <= jobs | {"gateway", "hardiot admit", "hardiot rules"}
         readers = {"gateway", "hardiot ledger", "hardiot watch", "hardiot rules"}
