@@ -7,8 +7,9 @@ event = decode(data, ConditionEvent, "a condition event")
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -26,24 +27,25 @@ def encode(item: Any) -> bytes:
     return json.dumps(asdict(item), allow_nan=False, ensure_ascii=False).encode()
 
 
-def decode(data: bytes, model: type[T], what: str) -> T:
+def decode(data: bytes, model: Callable[..., T], what: str) -> T:
     """Read an item; keys of a later version are ignored.
 
     Raises: ValueError: "not <what>: ...": not JSON, or a field is missing or of the wrong type.
     """
     try:
-        values = json.loads(data)
-        known = {name: values[name] for name in _types(model) if name in values}
+        values, kinds = json.loads(data), _kinds(model)
+        known = {name: values[name] for name in kinds if name in values}
         for name, value in known.items():
-            kind = _types(model)[name]
             # True is an int to Python
-            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            if not isinstance(value, kinds[name]) or (
+                isinstance(value, bool) and kinds[name] is not bool
+            ):
                 raise ValueError(f"{name} is {value!r}")
         return model(**known)
     except (TypeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"not {what}: {error}") from None
 
 
-@lru_cache(maxsize=16)
-def _types(model: Any) -> dict[str, Any]:
+@cache
+def _kinds(model: Any) -> dict[str, Any]:
     return {field.name: _PYTHON[str(field.type)] for field in fields(model)}

@@ -78,7 +78,7 @@ def test_a_field_of_another_type_is_refused(change: dict[str, object], problem: 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b'{"asset": "x"}', b"7", b"[" * 9999])
 def test_other_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="^not a condition event: "):
+    with pytest.raises(ValueError, match=r"^not a condition event: "):
         from_json(data)
 
 
