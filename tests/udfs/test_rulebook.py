@@ -38,7 +38,7 @@ rules:
       threshold: {above: 80, clear_below: 75, for_s: 2.5}
     severity: critical
     text: "{sensor} is at {value:.1f} {unit}"
-    tests: [{readings: [81, 82], alerts: 1}]
+    tests: [{name: x, readings: {pump-1.t: "81, 82*2"}, expect: []}]
 """,
         "pump.yaml",
     )
@@ -49,7 +49,7 @@ rules:
     )
     assert made.condition.threshold is not None
     assert (made.condition.threshold.above, made.condition.threshold.for_s) == (80.0, 2.5)
-    assert made.tests == [{"readings": [81, 82], "alerts": 1}]
+    assert made.tests[0].readings["pump-1.t"].values == (81.0, 82.0, 82.0)
 
 
 def test_rules_of_several_files_come_in_the_order_of_their_names() -> None:

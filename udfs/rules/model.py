@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from udfs.rules.base import Strict, Word, mistake
+from udfs.rules.case import CaseModel
 from udfs.rules.conditions import ConditionModel
 from udfs.rules.escalation import DeEscalateModel, EscalateModel
 from udfs.rules.pattern import ClearModel, EventModel, PatternModel
@@ -38,7 +39,7 @@ Events = dict[Word, EventModel]
 
 
 class Rule(Strict):
-    """One rule. `tests` belongs to the rule language to come and is carried along unread."""
+    """One rule, with the tests that it carries."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     version: Annotated[int, Field(ge=1)] = 1
@@ -53,7 +54,7 @@ class Rule(Strict):
     text: Annotated[str, Field(min_length=1)]
     escalate: list[EscalateModel] = Field(default_factory=list)
     de_escalate: DeEscalateModel | None = None
-    tests: list[dict[str, Any]] = Field(default_factory=list)
+    tests: list[CaseModel] = Field(default_factory=list)
 
     @field_validator("events")
     @classmethod
