@@ -5,7 +5,7 @@
 
 An entry puts what it says in the place of what the device says. Every entry whose name fits counts,
 later ones last, so general entries stand first. It is asked once for each sensor, before the sensor
-has a slot: what is changed in the file later is for new sensors only.
+has a slot: what is changed in the file later is for new sensors only, but for asset types and tags.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
-from edge.documents import Model, read_document
+from edge.documents import Label, Model, Tags, read_document
 from edge.registry import Sensor
+from udfs.catalogue import join_tags
 from udfs.rules.selector import KINDS
 from udfs.wording import hint
 
@@ -43,6 +44,8 @@ class Entry(Model):
     low: Finite | None = Field(default=None, description="Least valid value, in the unit sent.")
     high: Finite | None = Field(default=None, description="Greatest valid value.")
     period_ms: PositiveInt | None = Field(default=None, description="Sampling period.")
+    asset_type: Label | None = Field(default=None, description="Type of the machine, as pump.")
+    tags: Tags | None = Field(default=None, description="Tags, as line-2, in the place of others.")
 
     @field_validator("kind")
     @classmethod
@@ -77,6 +80,8 @@ class CatalogueFile:
         for pattern, entry in self._entries:
             if pattern.match(sensor.name):
                 said = entry.model_dump(exclude={"name"}, exclude_none=True)
+                if entry.tags is not None:
+                    said["tags"] = join_tags(entry.tags)
                 if entry.asset is not None:
                     said["asset"] = entry.asset.replace("{name}", sensor.name.rpartition(".")[0])
                 sensor = replace(sensor, **said)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from edge.errors import EdgeError
+from udfs.catalogue import LABEL, MAX_TAGS
 
 Loc = Sequence[int | str]
 
@@ -20,6 +21,21 @@ class Model(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+def _is_label(text: str) -> str:
+    if not LABEL.fullmatch(text):
+        raise ValueError(f'"{text}" is neither an asset type nor a tag; write it as line-2')
+    return text
+
+
+def _are_few(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"{len(tags)} tags; at most {MAX_TAGS} are allowed")
+    return tags
+
+
+Label = Annotated[str, AfterValidator(_is_label)]
+Tags = Annotated[tuple[Label, ...], AfterValidator(_are_few)]
 
 M = TypeVar("M", bound=Model)
 

@@ -6,14 +6,15 @@
     registry.version(3)                                           # the catalogue of that version
 
 A version is the first so-and-so many sensors: later ones only add at the end, so one list and the
-length of each version hold them all. The file has a checksum and a copy: it is never guessed at.
+length of each version hold them all. Only asset type and tags of a sensor may change; what earlier
+versions have is kept beside. The file has a checksum and a copy: it is never guessed at.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 
@@ -21,8 +22,10 @@ import google_crc32c
 import numpy as np
 import structlog
 
+from edge import labels
 from edge.errors import EdgeError
 from edge.files import replace_file
+from edge.labels import Former, LabelHistory, Labels
 from udfs.catalogue import Catalogue
 
 log = structlog.get_logger()
@@ -36,7 +39,7 @@ MAX_SENSORS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """What a birth, a mapping or the catalogue file says of a sensor."""
+    """What a birth, a mapping or the catalogue file says of a sensor. tags: as of `join_tags`."""
 
     name: str
     unit: str = ""
@@ -45,6 +48,13 @@ class Sensor:
     low: float = -np.inf
     high: float = np.inf
     period_ms: int = 1000
+    asset_type: str = ""
+    tags: str = ""
+
+    @property
+    def labels(self) -> Labels:
+        """What may change while the slot stays."""
+        return (self.asset_type, self.tags)
 
 
 class Registry:
@@ -66,6 +76,7 @@ class Registry:
         self._slots: dict[str, int] = {}
         self._lengths: list[int] = []  # of each version, from version 1
         self._reported: dict[int, str] = {}  # slot -> unit of its device, where that is another one
+        self._labels = LabelHistory()
         self._changed = False
         self._lock = RLock()
         self._made: dict[int, Catalogue] = {}
@@ -113,8 +124,8 @@ class Registry:
     def slot(self, sensor: Sensor) -> int | None:
         """The slot of a sensor, a new one for a new name; None when there are too many.
 
-        What was said of a known name first stays: a slot means the same for ever. Only the unit in
-        which its device reports may change (`reported_units`).
+        What was said of a known name first stays: a slot means the same for ever. Only asset type
+        and tags may change, and the unit in which its device reports (`reported_units`).
         """
         with self._lock:
             slot = self._slots.get(sensor.name)
@@ -123,6 +134,8 @@ class Registry:
                     return None
                 slot = self._slots[sensor.name] = len(self._sensors)
                 self._sensors.append(self._complete(sensor))
+            else:
+                self._note_labels(slot, self._complete(sensor).labels)
             self._note_unit(slot, sensor.unit)
             return slot
 
@@ -146,20 +159,22 @@ class Registry:
         return len(self._lengths)
 
     def commit(self) -> bool:
-        """Make a version of the sensors that are new, on disk. Returns: whether there were any.
+        """Make a version of what is new or labelled anew, on disk. Returns: whether there was any.
 
         Raises: OSError: the disk refused; no batch may use the new slots then.
         """
         with self._lock:
-            grown = len(self._sensors) > (self._lengths[-1] if self._lengths else 0)
-            if not grown and not self._changed:
+            made = len(self._sensors) > self._committed or self._labels.changed
+            if not made and not self._changed:
                 return False
-            lengths = [*self._lengths, len(self._sensors)] if grown else self._lengths
-            text = self._text(lengths)
+            lengths = [*self._lengths, len(self._sensors)] if made else self._lengths
+            former = self._labels.after(self.newest)
+            text = self._text(lengths, former)
             replace_file(self._folder / FILE, text)
             replace_file(self._folder / COPY, text)
             self._lengths, self._changed = lengths, False
-            return grown
+            self._labels.commit(former, lengths)
+            return made
 
     def version(self, number: int) -> Catalogue:
         """The catalogue of a version from 1 to `newest`. Raises: IndexError: another number."""
@@ -167,9 +182,30 @@ class Registry:
             raise IndexError(f"catalogue {number}; there are 1 to {len(self._lengths)}")
         made = self._made.get(number)
         if made is None:
-            made = _catalogue(self, number, self._sensors[: self._lengths[number - 1]])
+            with self._lock:
+                made = _catalogue(self, number, self._sensors_of(number))
             self._made = {number: made}  # only the last one asked for is worth keeping
         return made
+
+    @property
+    def _committed(self) -> int:
+        return self._lengths[-1] if self._lengths else 0
+
+    def _sensors_of(self, number: int) -> list[Sensor]:
+        """The sensors as a version has them."""
+        sensors = self._sensors[: self._lengths[number - 1]]
+        for slot, then in self._labels.of(number, self.newest):
+            if slot < len(sensors):
+                sensors[slot] = _labelled(sensors[slot], then)
+        return sensors
+
+    def _note_labels(self, slot: int, said: Labels) -> None:
+        """Take what is said of a known sensor; what counts in the end is what is committed."""
+        sensor = self._sensors[slot]
+        if said == sensor.labels:
+            return
+        if slot >= self._committed or self._labels.note(slot, sensor.labels, said):
+            self._sensors[slot] = _labelled(sensor, said)
 
     def _note_unit(self, slot: int, unit: str) -> None:
         own = self._sensors[slot].unit
@@ -182,13 +218,14 @@ class Registry:
         else:
             self._reported[slot] = reported
 
-    def _text(self, lengths: list[int]) -> bytes:
+    def _text(self, lengths: list[int], former: Former) -> bytes:
         columns: dict[str, list[object]] = {
             name: [getattr(sensor, name) for sensor in self._sensors]
             for name in Sensor.__dataclass_fields__
         }
         head = {"format": FORMAT, "facility": self.facility, "gateway": self.gateway}
         body = {"versions": lengths, "sensors": columns, "reported": list(self._reported.items())}
+        body["former"] = labels.to_plain(former)
         text = json.dumps(head | body)
         return f"{google_crc32c.value(text.encode()):08x} {text}".encode()
 
@@ -201,9 +238,12 @@ class Registry:
             if data["format"] != FORMAT:
                 raise _Damaged(f"format {data['format']}")
             columns = data["sensors"]
-            rows = zip(*(columns[name] for name in Sensor.__dataclass_fields__), strict=True)
-            sensors = [Sensor(*row) for row in rows]
+            # files of before have no asset types and tags
+            known = [name for name in Sensor.__dataclass_fields__ if name in columns]
+            rows = zip(*(columns[name] for name in known), strict=True)
+            sensors = [Sensor(**dict(zip(known, row, strict=True))) for row in rows]
             reported = {int(slot): str(unit) for slot, unit in data["reported"]}
+            former = labels.from_plain(data.get("former", ()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _Damaged(str(error)) from None
         owner = (data["facility"], data["gateway"])
@@ -213,6 +253,7 @@ class Registry:
                 "give each gateway a folder of its own"
             )
         self._sensors, self._lengths, self._reported = sensors, data["versions"], reported
+        self._labels.commit(former, self._lengths)
         self._slots = {sensor.name: slot for slot, sensor in enumerate(sensors)}
 
 
@@ -224,6 +265,10 @@ _ADVICE = (
     "put back a copy, from a backup or from topic catalogue; to start over under new slots, move "
     "the whole folder away and give the gateway another name"
 )
+
+
+def _labelled(sensor: Sensor, said: Labels) -> Sensor:
+    return replace(sensor, asset_type=said[0], tags=said[1])
 
 
 def _catalogue(registry: Registry, number: int, sensors: list[Sensor]) -> Catalogue:
@@ -238,4 +283,6 @@ def _catalogue(registry: Registry, number: int, sensors: list[Sensor]) -> Catalo
         low=np.array([s.low for s in sensors]),
         high=np.array([s.high for s in sensors]),
         period_ms=np.array([s.period_ms for s in sensors], np.int32),
+        asset_type=tuple(s.asset_type for s in sensors),
+        tags=tuple(s.tags for s in sensors),
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from edge.documents import Model, read_document
+from edge.documents import Label, Model, Tags, read_document
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -70,6 +70,8 @@ class OpcUaNode(Model):
     )
     kind: str = Field(default="", description="Kind of the sensor.")
     asset: str = Field(default="", description="Machine that it belongs to.")
+    asset_type: Label | None = Field(default=None, description="Type of the machine, as pump.")
+    tags: Tags = Field(default=(), description="Tags, as line-2.")
 
 
 class OpcUaSecurity(Model):

@@ -108,6 +108,8 @@ def _sensors(catalogue: Catalogue) -> list[Sensor]:
         catalogue.low.tolist(),
         catalogue.high.tolist(),
         catalogue.period_ms.tolist(),
+        catalogue.asset_type,
+        catalogue.tags,
         strict=True,
     )
     return [Sensor(*row) for row in rows]

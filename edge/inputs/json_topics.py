@@ -30,6 +30,7 @@ from edge.inputs.mapping import VALUE, Mapping, TopicMapping, ValueMapping, fill
 from edge.inputs.result import Refused, Result
 from edge.registry import Registry, Sensor
 from udfs.batch import Quality
+from udfs.catalogue import join_tags, label_of
 
 _MAX_TOPICS = 100_000
 
@@ -142,7 +143,7 @@ class JsonTopics:
     def _slot(self, origin: _Origin, reading: Any, value: ValueMapping) -> int:
         mapping = origin.mapping
         parts = origin.levels | {VALUE: value.name or value.path}
-        for part in parts_of(mapping.sensor + (mapping.asset or "")):
+        for part in parts_of(mapping.sensor + (mapping.asset or "") + mapping.asset_type):
             if part.startswith("."):
                 parts[part] = text_of(at(reading, part[1:]), part[1:])
         name = fill(mapping.sensor, parts)
@@ -150,7 +151,9 @@ class JsonTopics:
         if slot is None:
             asset = name.rpartition(".")[0] if mapping.asset is None else fill(mapping.asset, parts)
             limits = (value.low, value.high, value.period_ms)
-            found = self._registry.slot(Sensor(name, value.unit, value.kind, asset, *limits))
+            labels = (label_of(fill(mapping.asset_type, parts)), join_tags(mapping.tags))
+            sensor = Sensor(name, value.unit, value.kind, asset, *limits, *labels)
+            found = self._registry.slot(sensor)
             if found is None:
                 raise Unusable("too_many_sensors", f"{name} has no slot: the registry is full")
             slot = self._slots[name] = found

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from edge.documents import Model, read_document
+from edge.documents import Model, Tags, read_document
+from udfs.catalogue import LABEL
 
 Dotted = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
 # {machine} is a named level of the topic, {.id} a value of the message
@@ -43,6 +44,8 @@ class TopicMapping(Model):
     asset: str | None = Field(
         default=None, description="Its asset, written alike; none: the name up to its last dot."
     )
+    asset_type: str = Field(default="", description="Type of the asset, as pump; written alike.")
+    tags: Tags = Field(default=(), description="Tags of its sensors, as line-2.")
     each: Dotted | None = Field(
         default=None, description="Path of a list of readings; none: the message is one."
     )
@@ -72,10 +75,17 @@ class TopicMapping(Model):
             raise ValueError("two levels have the same name")
         return topic
 
+    @field_validator("asset_type")
+    @classmethod
+    def _label(cls, text: str) -> str:
+        if text and not LABEL.fullmatch(_PART.sub("x", text)):
+            raise ValueError(f'"{text}" is no asset type; write it as pump, or as {{level}}')
+        return text
+
     @model_validator(mode="after")
     def _parts(self) -> TopicMapping:
         known = {level[1:-1] for level in self.topic.split("/") if level.startswith("{")} | {VALUE}
-        for text in filter(None, (self.sensor, self.asset)):
+        for text in filter(None, (self.sensor, self.asset, self.asset_type)):
             for part in _PART.findall(text):
                 if not part.startswith(".") and part not in known:
                     raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any
 from edge.errors import EdgeError
 from edge.registry import Sensor
 from edge.settings import OpcUaNode, OpcUaSecurity, OpcUaSettings
+from udfs.catalogue import join_tags
 
 try:
     from asyncua import Client, ua
@@ -179,7 +180,14 @@ async def sensors(
 
 def _sensor(node: OpcUaNode, limits: Any, unit: Any) -> Sensor:
     said = getattr(getattr(unit, "DisplayName", None), "Text", None) or ""
-    sensor = Sensor(node.sensor, node.unit or said, node.kind, node.asset)
+    sensor = Sensor(
+        name=node.sensor,
+        unit=node.unit or said,
+        kind=node.kind,
+        asset=node.asset,
+        asset_type=node.asset_type or "",
+        tags=join_tags(node.tags),
+    )
     low, high = getattr(limits, "Low", 0), getattr(limits, "High", 0)
     # 0 and 0 is what many servers say for "not set"
     return replace(sensor, low=float(low), high=float(high)) if low < high else sensor

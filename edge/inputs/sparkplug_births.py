@@ -19,6 +19,7 @@ from edge.sparkplug.content import property_of
 from edge.sparkplug.decode import Decoder
 from edge.sparkplug.encode import BD_SEQ
 from edge.sparkplug.table import ARRAYS, NO_SLOT, NUMERIC, Entry, Table
+from udfs.catalogue import join_tags, label_of, split_tags
 
 Naming = Literal["metric", "device.metric"]
 
@@ -150,6 +151,8 @@ def _sensor(metric: Any, source: Source, names: Names) -> Sensor | None:
         low=_limit(metric, "engLow", -math.inf),
         high=_limit(metric, "engHigh", math.inf),
         period_ms=whole,
+        asset_type=label_of(property_of(metric, "assetType", str, "")),
+        tags=join_tags(split_tags(property_of(metric, "tags", str, "").lower())),
     )
 
 

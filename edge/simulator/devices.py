@@ -119,9 +119,9 @@ class Devices:
 def _sensors(catalogue: Catalogue) -> list[Sensor]:
     """What the births say of each slot."""
     c = catalogue
-    limits = zip(c.low.tolist(), c.high.tolist(), c.period_ms.tolist(), strict=True)
-    texts = zip(c.name, c.unit, c.kind, c.asset, strict=True)
-    return [Sensor(*text, *limit) for text, limit in zip(texts, limits, strict=True)]
+    texts = (c.name, c.unit, c.kind, c.asset)
+    limits = (c.low.tolist(), c.high.tolist(), c.period_ms.tolist())
+    return [Sensor(*row) for row in zip(*texts, *limits, c.asset_type, c.tags, strict=True)]
 
 
 def _rank(slot: Slots) -> npt.NDArray[np.intp] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udfs.catalogue import Catalogue
+from udfs.catalogue import Catalogue, join_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A sensor in its slot: the asset it belongs to, as pump-001, and its behaviour."""
+    """A sensor in its slot: the asset it belongs to, as pump-001, and its behaviour.
+
+    asset_type: as pump. tags: as of `join_tags`.
+    """
 
     asset: str
     spec: SensorSpec
+    asset_type: str
+    tags: str
 
     @property
     def name(self) -> str:
@@ -86,8 +91,10 @@ def _assets(template: Template, train: list[str], number: int) -> Iterator[Place
     seen: dict[str, int] = {}
     for kind in train:
         seen[kind] = seen.get(kind, 0) + 1
-        asset = f"{kind}-{number * template.assets[kind].count + seen[kind]:03d}"
-        yield from (Placed(asset, spec) for spec in template.assets[kind].sensors)
+        made = template.assets[kind]
+        asset = f"{kind}-{number * made.count + seen[kind]:03d}"
+        labels = (made.asset_type or kind, join_tags(made.tags))
+        yield from (Placed(asset, spec, *labels) for spec in made.sensors)
 
 
 def _catalogue(placed: list[Placed], gateway: int) -> Catalogue:
@@ -103,4 +110,6 @@ def _catalogue(placed: list[Placed], gateway: int) -> Catalogue:
         low=np.array([spec.low for spec in specs], np.float64),
         high=np.array([spec.high for spec in specs], np.float64),
         period_ms=np.array([spec.period_ms for spec in specs], np.int32),
+        asset_type=tuple(sensor.asset_type for sensor in placed),
+        tags=tuple(sensor.tags for sensor in placed),
     )

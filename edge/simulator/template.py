@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from edge.documents import Model, read_document
+from edge.documents import Label, Model, Tags, read_document
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -69,6 +69,8 @@ class AssetSpec(Model):
     """One asset type, `count` times in each train of assets."""
 
     count: PositiveInt = Field(default=1, description="Assets of this type in one train.")
+    asset_type: Label | None = Field(default=None, description="What it is; none: by its name.")
+    tags: Tags = Field(default=(), description="Tags of its sensors.")
     sensors: tuple[SensorSpec, ...] = Field(description="Its sensors, in slot order; at least one.")
 
     @model_validator(mode="after")

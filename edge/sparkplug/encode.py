@@ -164,6 +164,7 @@ def _set_value(metric: Any, value: float) -> None:
 
 def _describe(metric: Any, sensor: Sensor) -> None:
     texts = {"engUnit": sensor.unit, "kind": sensor.kind}
+    texts |= {"assetType": sensor.asset_type, "tags": sensor.tags}
     for key, text in texts.items():
         if text:
             _add_property(metric, key, DataType.STRING, string_value=text)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 
+from edge import labels as label_history
 from edge import registry as registries
 from edge.errors import EdgeError
 from edge.registry import COPY, FILE, Registry, Sensor
@@ -134,3 +137,65 @@ def test_the_catalogue_file_completes_what_a_device_says(tmp_path: Path):
     later.slot(Sensor("a", unit="bar"))  # the device was set right
     assert not later.commit()  # no new version for it
     assert again(tmp_path).reported_units() == {}
+
+
+def labels(registry: Registry, version: int) -> list[tuple[str, str]]:
+    made = registry.version(version)
+    return list(zip(made.asset_type, made.tags, strict=True))
+
+
+def test_a_changed_tag_makes_a_version_and_earlier_ones_stay(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a", asset_type="pump", tags="old"))
+    registry.slot(Sensor("b"))
+    registry.commit()
+    registry.slot(Sensor("a", unit="bar", asset_type="pump", tags="new"))
+    assert labels(registry, 1) == [("pump", "old"), ("", "")]  # what is not committed is not told
+    assert registry.commit()
+    registry.slot(Sensor("c", tags="c"))
+    registry.commit()
+    registry.slot(Sensor("a", asset_type="tank", tags="new"))
+    registry.slot(Sensor("b", tags="b"))
+    registry.commit()
+    for each in (registry, again(tmp_path)):
+        assert each.newest == 4
+        assert labels(each, 1) == [("pump", "old"), ("", "")]
+        assert labels(each, 2) == [("pump", "new"), ("", "")]
+        assert labels(each, 3) == [("pump", "new"), ("", ""), ("", "c")]
+        assert labels(each, 4) == [("tank", "new"), ("", "b"), ("", "c")]
+        assert each.version(4).unit[0] == ""  # all else is as it was said first
+
+
+def test_a_tag_that_came_back_before_the_commit_is_no_change(registry: Registry):
+    registry.slot(Sensor("a", tags="one"))
+    registry.commit()
+    for tags in ("two", "three", "one"):
+        registry.slot(Sensor("a", tags=tags))
+    assert not registry.commit()
+    assert (registry.newest, labels(registry, 1)) == (1, [("", "one")])
+
+
+def test_changes_of_tags_are_bounded(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(label_history, "MAX_VERSIONS", 2)
+    for tags in "abcd":
+        registry.slot(Sensor("a", tags=tags))
+        registry.commit()
+    assert (registry.newest, labels(registry, 3)) == (3, [("", "c")])
+    later = again(tmp_path)
+    later.slot(Sensor("a", tags="e"))
+    assert not later.commit()
+
+
+def test_a_file_of_before_has_no_types_and_no_tags(registry: Registry, tmp_path: Path):
+    registry.slot(Sensor("a", unit="bar", tags="gone"))
+    registry.commit()
+    data = json.loads((tmp_path / FILE).read_bytes().partition(b" ")[2])
+    del data["former"], data["sensors"]["asset_type"], data["sensors"]["tags"]
+    text = json.dumps(data).encode()
+    (tmp_path / FILE).write_bytes(f"{google_crc32c.value(text):08x} ".encode() + text)
+    old = again(tmp_path)
+    assert (old.sensor(0), labels(old, 1)) == (Sensor("a", unit="bar"), [("", "")])
+    old.slot(Sensor("a", asset_type="pump"))
+    assert old.commit()
+    assert (labels(old, 1), labels(old, 2)) == ([("", "")], [("pump", "")])

@@ -99,6 +99,8 @@ def test_catalogue() -> None:
     schema = pa.ipc.open_stream(catalogue.encode(made)).schema
     assert arrow_types(contract) == dict(zip(schema.names, schema.types, strict=True))
     assert names(contract.header) == {key.decode() for key in schema.metadata}
+    optional = {column.name for column in contract.columns if column.default is not None}
+    assert optional == set(catalogue._LATER)
 
 
 def test_rollup() -> None:

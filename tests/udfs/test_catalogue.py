@@ -15,7 +15,16 @@ from hypothesis.extra import numpy as nps
 from tests.udfs.bad_batches import Columns, stream
 from tests.udfs.plant import catalogue
 from tests.udfs.test_batch import mutated
-from udfs.catalogue import CONTRACT, Catalogue, decode, encode
+from udfs.catalogue import (
+    CONTRACT,
+    MAX_TAGS,
+    Catalogue,
+    decode,
+    encode,
+    join_tags,
+    label_of,
+    split_tags,
+)
 
 HEADER = {"contract": CONTRACT, "facility": "plant-1", "gateway": "gw-1", "version": "3"}
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -37,9 +46,10 @@ def plain(item: Catalogue) -> list[object]:
 @st.composite
 def catalogues(draw: st.DrawFn) -> Catalogue:
     n = draw(st.integers(0, 6))
-    words = [tuple(draw(st.lists(texts, min_size=n, max_size=n))) for _ in range(4)]
+    words = [tuple(draw(st.lists(texts, min_size=n, max_size=n))) for _ in range(6)]
     numbers = [draw(nps.arrays(dtype, n)) for dtype in (np.float64, np.float64, np.int32)]
-    return Catalogue("plant-1", "gw-1", draw(st.integers(0, 10**9)), *words, *numbers)
+    version = draw(st.integers(0, 10**9))
+    return Catalogue("plant-1", "gw-1", version, *words[:4], *numbers, *words[4:])
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,6 +68,27 @@ def test_what_a_catalogue_tells() -> None:
 def test_unknown_columns_are_no_matter() -> None:
     item = decode(stream(columns(site=pa.array(["x", None])), HEADER | {"more": "1"}))
     assert item.name == ("a", "b") and item.period_ms.tolist() == [1000, 500]
+
+
+def test_a_catalogue_of_before_has_no_types_and_no_tags() -> None:
+    item = decode(stream(columns(), HEADER))
+    assert (item.asset_type, item.tags) == (("", ""), ("", ""))
+    assert plain(decode(encode(item))) == plain(item)
+
+
+def test_types_and_tags_that_are_there() -> None:
+    later = columns(asset_type=pa.array(["pump", ""]), tags=pa.array(["a,b", ""]))
+    item = decode(stream(later, HEADER))
+    assert (item.asset_type, item.tags) == (("pump", ""), ("a,b", ""))
+
+
+def test_tags_are_one_text() -> None:
+    assert join_tags(["line-2", "critical", "line-2"]) == "critical,line-2"
+    assert join_tags(["", "two words", "a,b", "Big", "-x", "x" * 64]) == ""
+    assert len(split_tags(join_tags(f"t{i}" for i in range(100)))) == MAX_TAGS
+    assert split_tags(" a, b,,c ") == ["a", "b", "c"]
+    assert split_tags("") == []
+    assert [label_of(text) for text in ("Pump", "two words", "")] == ["pump", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +111,8 @@ def test_unknown_columns_are_no_matter() -> None:
         ("low is string, not double", stream(columns(low=pa.array(["1", "2"])), HEADER)),
         ("period_ms is int64", stream(columns(period_ms=pa.array([1, 2])), HEADER)),
         ("nulls", stream(columns(kind=pa.array(["a", None])), HEADER)),
+        ("nulls", stream(columns(tags=pa.array(["a", None])), HEADER)),
+        ("tags is int64, not string", stream(columns(tags=pa.array([1, 2])), HEADER)),
         ("nulls", stream(columns(low=pa.array([None, 1.0])), HEADER)),
     ],
 )

@@ -72,13 +72,27 @@ def test_the_sample_reads_what_its_comments_show(sample: JsonTopics, registry: R
     result = send(sample, {"readings": readings}, "meters/load-1/all")
     (block,) = result.blocks
     assert registry.sensor(2) == Sensor(
-        "meter-7.power", "kW", "power", "meter-7", -math.inf, math.inf, 60_000
+        "meter-7.power", "kW", "power", "meter-7", -math.inf, math.inf, 60_000, "meter", "utilities"
     )
     assert registry.sensor(3).name == "8.power"
     assert block.value[0] == 12.5
     assert math.isnan(block.value[1])
     assert block.quality.tolist() == [Quality.GOOD, Quality.BAD]
     assert (block.source, block.received_ms) == ("meters/load-1/all", NOW + 7)
+
+
+def test_types_and_tags_are_of_the_topic(registry: Registry) -> None:
+    fields = {"topic": "a/{type}/{machine}", "sensor": "{machine}.{value}"}
+    topics = one_topic(registry, **fields, asset_type="{type}", tags=["line-2", "critical"])
+    send(topics, {"v": 1}, "a/Pump/p1")
+    send(topics, {"v": 1}, "a/no type/p2")
+    assert [(s.asset_type, s.tags) for s in registry.sensors()] == [
+        ("pump", "critical,line-2"),
+        ("", "critical,line-2"),
+    ]
+    for wrong, problem in (("{kind}", "{kind} is no level"), ("A pump", "is no asset type")):
+        with pytest.raises(ValueError, match=problem):
+            one_topic(registry, **fields, asset_type=wrong)
 
 
 # -- times and qualities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,15 @@ def test_births_make_sensors_and_data_readings(plant: Plant) -> None:
     assert block.time_ms.tolist() == [NOW + 2000] * 2
     assert (block.source, block.received_ms) == ("plant/node-1/line-01", NOW)
     assert (block.historical, result.refused, plant.published) == (False, [], [])
+
+
+def test_a_later_birth_may_say_other_types_and_tags(plant: Plant) -> None:
+    plant.births("line-01", sensors=[replace(PUMP[0], asset_type="Pump", tags="B, a,no tag!")])
+    plant.registry.commit()
+    plant.births("line-01", sensors=[replace(PUMP[0], asset_type="pump", tags="c")])
+    plant.registry.commit()
+    versions = [plant.registry.version(number) for number in (1, 2)]
+    assert [(v.asset_type[0], v.tags[0]) for v in versions] == [("pump", "a,b"), ("pump", "c")]
 
 
 def test_a_birth_gives_readings_but_its_nulls_do_not(plant: Plant) -> None:

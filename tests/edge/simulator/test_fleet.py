@@ -53,3 +53,11 @@ def test_without_a_number_there_is_one_train():
 def test_catalogues_survive_the_wire():
     catalogue = fleet(TEMPLATE, facilities=1, sensors=500)[0]
     assert decode(encode(catalogue)).name == catalogue.name
+
+
+def test_assets_have_their_type_and_tags():
+    catalogue = fleet(TEMPLATE, facilities=2, sensors=40)[1]
+    rows = set(zip(catalogue.asset, catalogue.asset_type, catalogue.tags, strict=True))
+    assert ("pump-001", "pump", "rotating") in rows
+    assert ("compressor-001", "compressor", "critical,rotating") in rows
+    assert ("well-001", "well", "remote") in rows
