@@ -11,7 +11,7 @@ from edge.catalogue_file import Document
 from edge.filters.settings import FilterSettings
 from edge.inputs.mapping import Mapping as JsonMapping
 from edge.settings import GatewaySettings
-from jobs import detect_anomalies, rollup_readings
+from jobs import detect_anomalies, rollup_readings, run_sql
 from jobs.cli.output import fail, log
 from jobs.common import reference
 from jobs.common.edge_reference import edge_page
@@ -21,6 +21,7 @@ from jobs.common.settings import JobSettings
 SETTINGS: dict[str, type[JobSettings]] = {
     "rollup_readings": rollup_readings.Settings,
     "detect_anomalies": detect_anomalies.Settings,
+    "run_sql": run_sql.Settings,
 }
 
 EDGE_FILES: dict[str, type[BaseModel]] = {

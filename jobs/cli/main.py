@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from jobs.cli import admit, demo, docs, gateway, jobs, ledger, rules, simulate, stack, watch
+from jobs.cli import admit, demo, docs, gateway, jobs, ledger, rules, simulate, sql, stack, watch
 from jobs.cli.bench import main as bench
 from jobs.cli.output import log
 from jobs.common.errors import HardiotError, SettingsError
@@ -36,6 +36,7 @@ for command in (
 ):
     app.command()(command)
 app.command(context_settings=jobs.RUN_CONTEXT)(jobs.run)
+app.command(context_settings=jobs.RUN_CONTEXT)(sql.sql)
 app.add_typer(rules.rules_app)
 
 
