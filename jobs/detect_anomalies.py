@@ -11,6 +11,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 
 from jobs.common.environment import OUTPUT_TYPE, read_records, write_outputs
 from jobs.common.keyed import KeyedStep, StepPlan
+from jobs.common.rule_feed import RuleFeed
 from jobs.common.rules import load_rules
 from jobs.common.run import run
 from jobs.common.settings import JobSettings
@@ -26,20 +27,23 @@ class Settings(JobSettings):
     """Settings of detect_anomalies."""
 
     rules: Path = Field(
-        Path("flink-conf/rules"), description="Folder of the rule files, read at submission."
+        Path("flink-conf/rules"),
+        description="Folder of the rule files, read at submission; in use while topic `rules` is "
+        "empty.",
     )
 
 
 def build(env: StreamExecutionEnvironment, settings: Settings) -> None:
     """Batches in; alerts out, at least once: an alert's id tells a repeat, a checkpoint's wait
     would cost seconds."""
-    rules = load_rules(settings.rules)
+    rules, properties = load_rules(settings.rules), settings.client_properties()
     records = read_records(env, settings, NAME, (READINGS, BACKLOG))
     plan = StepPlan(
         bootstrap=settings.bootstrap,
-        kafka=settings.client_properties(),
-        new=partial(_new, rules=rules),
-        restore=partial(_restore, rules=rules),
+        kafka=properties,
+        new=_new,
+        restore=_restore,
+        feed=partial(RuleFeed, rules, settings.bootstrap, properties),
     )
     alerts = records.process(KeyedStep(plan), OUTPUT_TYPE).name("Detect anomalies").uid("detect")
     write_outputs(alerts, settings, ALERTS)

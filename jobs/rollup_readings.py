@@ -44,11 +44,11 @@ def build(env: StreamExecutionEnvironment, settings: Settings) -> None:
     write_outputs(outputs, settings, TOPICS, exactly_once_as=NAME)
 
 
-def _new(facility: str, gateway: str, _: Catalogues, patience_ms: int) -> RollupStep:
+def _new(facility: str, gateway: str, _: Catalogues, _rules: None, patience_ms: int) -> RollupStep:
     return RollupStep(facility, gateway, patience_ms)
 
 
-def _restore(data: bytes, _: Catalogues, patience_ms: int) -> RollupStep:
+def _restore(data: bytes, _: Catalogues, _rules: None, patience_ms: int) -> RollupStep:
     return RollupStep.restore(data, patience_ms)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from udfs.admission import Catalogues, Refusal
 from udfs.alerts import AlertEvent, to_cloudevent
 from udfs.batch import Batch
+from udfs.catalogue import Catalogue
 from udfs.coverage import Coverage, Verdict
 from udfs.ledger import Word
 from udfs.records import ALERTS, Output, Record
@@ -100,14 +101,23 @@ class DetectStep:
         step.coverage = Coverage.from_fields(fields)
         step.version, step.newest_ms = fields["version"], fields["newest_ms"]
         if fields["watch"] is not None:
-            catalogue = catalogues.find(step.facility, step.gateway, step.version)
-            if catalogue is None:
-                raise BadState(
-                    f"catalogue {step.version} of {step.facility}/{step.gateway} is gone from "
-                    "topic catalogue; publish it again, state cannot be read without it"
-                )
-            step.watch = Watch.restore(rules, catalogue, fields["watch"])
+            step.watch = Watch.restore(rules, step._catalogue(), fields["watch"])
         return step
+
+    def adopt(self, rules: Sequence[Rule]) -> None:
+        """Go by these rules from now on. See `udfs.step.RuledStep`."""
+        self.rules = rules
+        if self.watch is not None:
+            self.watch = Watch.restore(rules, self._catalogue(), self.watch.snapshot())
+
+    def _catalogue(self) -> Catalogue:
+        catalogue = self.catalogues.find(self.facility, self.gateway, self.version)
+        if catalogue is None:
+            raise BadState(
+                f"catalogue {self.version} of {self.facility}/{self.gateway} is gone from "
+                "topic catalogue; publish it again, state cannot be read without it"
+            )
+        return catalogue
 
     def _watch_for(self, batch: Batch) -> Watch:
         """The watch, grown to the batch's catalogue when that is a newer one."""

@@ -8,7 +8,7 @@ run the calls since the snapshot again.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from udfs.admission import Refusal
 from udfs.batch import Batch
@@ -51,3 +51,12 @@ class Step(Protocol):
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
+
+
+class RuledStep(Step, Protocol):
+    """A step that goes by rules, and can be given others while it runs."""
+
+    def adopt(self, rules: Any) -> None:
+        """Go by these rules from now on. State of rules that stay goes on; alerts of rules that
+        are gone are resolved with the next record. Says nothing itself.
+        """

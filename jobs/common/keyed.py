@@ -1,7 +1,8 @@
 """The one adaptor that runs a step of udfs/ in Flink, one step object a gateway.
 
-State of a key is `snapshot`, the step's own versioned bytes, and `journal`, what happened since.
-See docs/architecture.md, "State: a snapshot and a journal".
+State of a key is `snapshot`, the step's own versioned bytes, `journal`, what happened since, and
+`revision`, of the rules by which both were made. See docs/architecture.md, "State: a snapshot and a
+journal" and "Rules that change".
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from jobs.common.catalogues import TopicCatalogues
+from jobs.common.feed import Feed, NoFeed, Ruling
 from jobs.common.metrics import OperatorMetrics
 from udfs.admission import Catalogues, Gate, Refusal
 from udfs.batch import Batch, Lane, Reason, decode
 from udfs.ledger import Word, decode_word
 from udfs.records import Output, Record
-from udfs.step import Step
+from udfs.step import RuledStep, Step
 
 MIN_JOURNAL_BYTES = 64 * 1024
 MAX_JOURNAL_ENTRIES = 256
@@ -39,6 +41,8 @@ class Running:
     """A gateway's step in memory, and how far its state in Flink goes."""
 
     step: Step
+    revision: int
+    settled_ms: int = 0  # not before then is it given other rules
     snapshot_bytes: int = 0
     journal_bytes: int = 0
     journal_entries: int = 0
@@ -50,13 +54,15 @@ class Running:
 class StepPlan:
     """How to make a job's steps. Everything in it is pickled by Flink on submission.
 
-    new: (facility, gateway, catalogues) -> step. restore: (bytes, catalogues) -> step.
+    new: (facility, gateway, catalogues, rules) -> step. restore: (bytes, catalogues, rules) ->
+    step. feed: makes what tells of rules that change; without one, rules are None.
     """
 
     bootstrap: str
     kafka: dict[str, str] = field(repr=False)
-    new: Callable[[str, str, Catalogues], Step]
-    restore: Callable[[bytes, Catalogues], Step]
+    new: Callable[[str, str, Catalogues, Any], Step]
+    restore: Callable[[bytes, Catalogues, Any], Step]
+    feed: Callable[[], Feed] = NoFeed
 
 
 class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no usable types
@@ -66,11 +72,14 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._plan = plan
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Open the state, the catalogue topic and the metrics."""
+        """Open the state, the topics of catalogues and rules, and the metrics."""
         # a plain `bytes` object: the primitive array type costs a Python loop over every byte here
         kind = Types.PICKLED_BYTE_ARRAY()
         self._snapshot = runtime_context.get_state(ValueStateDescriptor("snapshot", kind))
         self._journal = runtime_context.get_list_state(ListStateDescriptor("journal", kind))
+        self._revision = runtime_context.get_state(ValueStateDescriptor("revision", Types.LONG()))
+        self._feed = self._plan.feed()
+        self._feed.open()
         self._catalogues = TopicCatalogues(self._plan.bootstrap, self._plan.kafka)
         self._gate = Gate(self._catalogues)
         self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
@@ -79,6 +88,8 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
 
     def close(self) -> None:
         """Close what `open` opened."""
+        if hasattr(self, "_feed"):
+            self._feed.close()
         if hasattr(self, "_catalogues"):
             self._catalogues.close()
 
@@ -87,7 +98,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         topic, partition, offset, data = value
         record = Record(_key(ctx), topic, partition, offset, data)
         now_ms = ctx.timer_service().current_processing_time()
-        running = self._step_of(record.key)
+        running = self._step_of(record.key, now_ms)
         admitted = self._gate.admit(record, now_ms)
         self._metrics.received()
         kind, outputs = _apply(running.step, admitted, record, now_ms)
@@ -98,9 +109,9 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
         """Silence is news too: provisional minutes, ledger lines, sensors that stopped."""
-        running = self._step_of(_key(ctx))
-        running.timer_ms = 0
         now_ms = max(timestamp, ctx.timer_service().current_processing_time())
+        running = self._step_of(_key(ctx), now_ms)
+        running.timer_ms = 0
         settled_ms = self._opened_ms + SETTLE_MS
         if timestamp < self._opened_ms and now_ms < settled_ms:
             running.timer_ms = settled_ms
@@ -114,6 +125,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
 
     def _finish(self, running: Running, outputs: list[Output], ctx: Any) -> Iterator[Row]:
         self._metrics.stepped(running.step.tally, outputs)
+        self._metrics.shown(self._feed.levels())
         running.step.tally.clear()
         wake_ms = running.step.wake_at()
         if wake_ms is not None and (not running.timer_ms or wake_ms < running.timer_ms):
@@ -129,36 +141,59 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         running.journal_entries += 1
         limit = max(running.snapshot_bytes, MIN_JOURNAL_BYTES)
         if running.journal_bytes > limit or running.journal_entries > MAX_JOURNAL_ENTRIES:
-            data = running.step.snapshot()
-            self._snapshot.update(data)
-            self._journal.clear()
-            running.snapshot_bytes = len(data)
-            running.journal_bytes = running.journal_entries = 0
+            self._save(running)
         else:
             self._journal.add(entry)
 
-    def _step_of(self, key: str) -> Running:
+    def _save(self, running: Running) -> None:
+        data = running.step.snapshot()
+        self._snapshot.update(data)
+        self._journal.clear()
+        self._revision.update(running.revision)
+        running.snapshot_bytes = len(data)
+        running.journal_bytes = running.journal_entries = 0
+
+    def _step_of(self, key: str, now_ms: int) -> Running:
+        """The gateway's step, by the newest rules."""
         running = self._running.get(key)
         if running is None:
             running = self._running[key] = self._load(key)
+        newest = self._feed.newest
+        if running.revision != newest.revision and now_ms >= running.settled_ms:
+            cast(RuledStep, running.step).adopt(newest.rules)
+            running.revision = newest.revision
+            self._save(running)  # a journal is run again by one rulebook
         return running
 
     def _load(self, key: str) -> Running:
         """The step as the restored state left it, or a new one."""
-        snapshot = self._snapshot.value()
-        if snapshot is None:
-            facility, _, gateway = key.partition("/")
-            running = Running(self._plan.new(facility, gateway, self._catalogues))
-        else:
-            running = Running(self._plan.restore(snapshot, self._catalogues), len(snapshot))
-        for entry in self._journal.get():
+        snapshot, entries = self._snapshot.value(), list(self._journal.get())
+        if snapshot is None and not entries:
+            running = self._begin(key, None, self._feed.newest)
+            self._revision.update(running.revision)
+            return running
+        made_by = self._revision.value() or 0
+        ruling = self._feed.at(made_by) or self._feed.newest
+        running = self._begin(key, snapshot, ruling)
+        running.settled_ms = self._opened_ms + SETTLE_MS
+        for entry in entries:
             outputs = _replay(running.step, key, entry)
             if running.step.changed:
                 running.unsaid += outputs
             running.journal_bytes += len(entry)
             running.journal_entries += 1
         running.step.tally.clear()
+        if running.step.changed or running.revision != made_by:
+            self._save(running)
         return running
+
+    def _begin(self, key: str, snapshot: bytes | None, ruling: Ruling) -> Running:
+        if snapshot is None:
+            facility, _, gateway = key.partition("/")
+            step = self._plan.new(facility, gateway, self._catalogues, ruling.rules)
+            return Running(step, ruling.revision)
+        step = self._plan.restore(snapshot, self._catalogues, ruling.rules)
+        return Running(step, ruling.revision, snapshot_bytes=len(snapshot))
 
 
 def _key(ctx: Any) -> str:

@@ -2,7 +2,8 @@
 
 received, emitted, duplicates, late, dead_lettered{reason}: counters. event_time_lag_ms: the
 largest of the last second, between a live reading's time and its arrival here. What a step's own
-`gauges` name (open_minutes, missing_batches): the sum over its gateways, some seconds old.
+`gauges` name (open_minutes, missing_batches): the sum over its gateways, some seconds old. What
+rules an operator goes by ("rules_revision", "rulebooks_refused"): as its feed says.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class OperatorMetrics:
         self._gauges: dict[str, Distribution] = {}
         self._levels: dict[str, dict[str, int]] = {}
         self._sums: Counter[str] = Counter()
+        self._shown: dict[str, int] = {}
 
     def received(self) -> None:
         """One record came."""
@@ -57,10 +59,15 @@ class OperatorMetrics:
         before = self._levels.get(key, {})
         self._levels[key] = dict(levels)
         for name, level in levels.items():
-            if name not in self._gauges:
-                self._gauges[name] = self._group.distribution(name)
             self._sums[name] += level - before.get(name, 0)
-            self._gauges[name].update(self._sums[name])
+            self._gauge(name).update(self._sums[name])
+
+    def shown(self, levels: Mapping[str, int]) -> None:
+        """Levels of the operator as a whole."""
+        for name, level in levels.items():
+            if self._shown.get(name) != level:
+                self._gauge(name).update(level)
+                self._shown[name] = level
 
     def lag(self, now_ms: int, event_ms: int) -> None:
         """A live batch's age on arrival."""
@@ -68,3 +75,8 @@ class OperatorMetrics:
         if now_ms >= self._next_ms:
             self._lag.update(self._worst_ms)
             self._worst_ms, self._next_ms = 0, now_ms + _LAG_EVERY_MS
+
+    def _gauge(self, name: str) -> Distribution:
+        if name not in self._gauges:
+            self._gauges[name] = self._group.distribution(name)
+        return self._gauges[name]

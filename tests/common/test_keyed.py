@@ -25,13 +25,13 @@ class Value:
     """Flink's value state."""
 
     def __init__(self) -> None:
-        self.data: bytes | None = None
+        self.data: Any = None
 
-    def value(self) -> bytes | None:
+    def value(self) -> Any:
         return self.data
 
-    def update(self, data: bytes) -> None:
-        assert type(data) is bytes
+    def update(self, data: bytes | int) -> None:
+        assert type(data) in (bytes, int)
         self.data = data
 
 
@@ -79,16 +79,19 @@ class Engine:
 
     def __init__(self) -> None:
         self.snapshot, self.journal, self.metrics = Value(), Journal(), Metric()
+        self.revision = Value()
         self.now_ms, self.timers = START_MS, set[int]()
         self.open()
 
     def open(self) -> None:
-        plan = StepPlan("nowhere", {}, lambda f, g, c: RollupStep(f, g), _restore)
-        self.step = KeyedStep(plan)
+        self.step = KeyedStep(self.plan())
         self.step.open(self)
 
+    def plan(self) -> StepPlan:
+        return StepPlan("nowhere", {}, lambda f, g, c, r: RollupStep(f, g), _restore)
+
     def get_state(self, descriptor: Any) -> Value:
-        return self.snapshot
+        return {"snapshot": self.snapshot, "revision": self.revision}[descriptor.name]
 
     def get_list_state(self, descriptor: Any) -> Journal:
         return self.journal
@@ -124,7 +127,7 @@ class Engine:
         return found
 
 
-def _restore(data: bytes, catalogues: Any) -> RollupStep:
+def _restore(data: bytes, catalogues: Any, rules: None) -> RollupStep:
     return RollupStep.restore(data)
 
 

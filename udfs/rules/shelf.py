@@ -68,7 +68,7 @@ class Shelf:
             self._new.discard(revision)
             try:
                 edition = self.edition(revision)
-            except Exception as error:  # whatever it is, a rulebook must not stop its reader
+            except Exception as error:  # noqa: BLE001  # no rulebook may stop its reader
                 refused.append(f"revision {revision}: {error}")
                 continue
             self.revision, self.refused = revision, []

@@ -44,7 +44,8 @@ def test_a_bad_one_changes_nothing_and_is_told_until_a_good_one_comes() -> None:
     assert edition is not None and edition.rulebook.revision == 1
     assert [line.split("\n")[0] for line in shelf.refused] == [
         "revision 3: not a rulebook: Expecting value: line 1 column 1 (char 0)",
-        'revision 2: plant.yaml: line 1: "condition" is missing (add condition:, or events: and pattern:)',
+        'revision 2: plant.yaml: line 1: "condition" is missing '
+        "(add condition:, or events: and pattern:)",
     ]
     shelf.take("no key", value(4))
     assert shelf.newest() is None
