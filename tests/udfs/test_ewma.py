@@ -18,7 +18,17 @@ def noise(n: int, seed: int = 1) -> np.ndarray:
 
 
 def detector(half_life_s: int = 60, warm_up: int = 10) -> Ewma:
-    return Ewma(4, half_life_s * 1000, np.array([1000.0]), warm_up, 0.1)
+    return _ewma(4, half_life_s, warm_up, 0.1)
+
+
+def _ewma(z: float, half_life_s: int, warm_up: int, min_sigma: float) -> Ewma:
+    return Ewma(
+        z=z,
+        half_life_ms=half_life_s * 1000,
+        period_ms=np.array([1000.0]),
+        warm_up=warm_up,
+        min_sigma=min_sigma,
+    )
 
 
 def learn(values: np.ndarray, ewma: Ewma) -> dict[str, np.ndarray]:
@@ -71,7 +81,7 @@ def test_during_warm_up_mean_and_variance_are_the_plain_ones() -> None:
 
 def test_a_reading_is_worth_half_after_a_half_life() -> None:
     # 400 readings of 0 are more than the memory of this half-life, then one of 1
-    ewma = Ewma(1e6, 60_000, np.array([1000.0]), 10, 1.0)
+    ewma = _ewma(1e6, 60, 10, 1.0)
     state = learn(np.array([0.0] * 400 + [1.0]), ewma)
     before = state["mean"][0]
     for second in range(401, 461):

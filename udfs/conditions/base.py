@@ -10,11 +10,15 @@ from udfs.conditions.latch import Found, Readings, State
 
 
 class View(StrEnum):
-    """Which readings a condition sees: good ones, these and flagged-as-stuck ones, or all."""
+    """Which readings a condition sees: good ones, these and flagged-as-stuck ones, or all.
+
+    QUALITY is all, with their quality codes as values (`udfs.conditions.quality`).
+    """
 
     GOOD = "good"
     SIGNAL = "signal"
     ANY = "any"
+    QUALITY = "quality"
 
 
 class Condition(Protocol):

@@ -1,6 +1,6 @@
 """What all conditions share: the readings they get, what they find, and the latch of an alarm.
 
-A sensor is idle, then pending while its readings are hot, then firing once they were hot for long
+An entry is idle, then pending while its readings are hot, then firing once they were hot for long
 enough, and idle again when a reading is cool. Between hot and cool lies the hysteresis.
 
 State is a small set of named arrays whose last axis is the entry, one sensor of one rule, changed
@@ -70,67 +70,87 @@ def pick(column: Any, at: int | slice | Slots) -> Any:
     return column[at] if isinstance(column, np.ndarray) else column
 
 
-def quiet(state: State, hot: Bools) -> bool:
-    """Whether a step of the latch would change nothing; nearly always so, and cheap to ask."""
-    return not hot.any() and not state["phase"].max()
+def entries(at: slice | Slots, places: Slots) -> Slots:
+    """The entries of the readings at these places."""
+    return places if isinstance(at, slice) else at[places]
 
 
-def drop_pending(state: State, readings: Readings) -> None:
+def restart(state: State, readings: Readings) -> None:
     """Durations do not bridge a gap: who was pending before it starts again."""
     if readings.restart is not None:
         phase = state["phase"][readings.restart]
         state["phase"][readings.restart] = np.where(phase == Phase.PENDING, Phase.IDLE, phase)
 
 
+class Touched(NamedTuple):
+    """The few readings that may move a latch, t of them.
+
+    at: their places among the readings, ascending. entry, time, value, hot: theirs, shape (t,);
+    time may be one for all.
+    """
+
+    at: Slots
+    entry: Slots
+    time: Any
+    value: Floats
+    hot: Bools
+
+
+def touch(state: State, readings: Readings, hot: Bools) -> Touched | None:
+    """Readings that are hot, or of entries that are not idle. None when there are none.
+
+    Nearly always so, and two reductions tell it.
+    """
+    phase = state["phase"]
+    if not hot.any() and not phase.max(initial=0):
+        return None
+    at = np.flatnonzero(hot | (phase[readings.at] != Phase.IDLE))
+    entry, time = entries(readings.at, at), pick(readings.time, at)
+    return Touched(at, entry, time, readings.value[at], hot[at])
+
+
 def step(
     state: State,
-    readings: Readings,
-    hot: Bools,
+    touched: Touched,
     cool: Bools,
     limit: float | Floats,
-    for_ms: Whole = 0,
-    value: Floats | None = None,
+    for_ms: Whole,
     onset: Ints | None = None,
 ) -> list[Found]:
     """Move the latches by one reading an entry.
 
-    Args: hot, cool: shape (k,); never both. limit: one, or shape (k,). for_ms: one, or shape
-        (entries,). value: what to tell of, the readings themselves unless given. onset: when it
-        began, the time of the first hot reading unless given.
+    Args: cool: shape (t,), never true where hot is. limit: one, or shape (t,). for_ms: one, or
+        shape (entries,). onset: when it began, the time of the first hot reading unless given.
     Returns: who began or ceased to fire, ascending by entry.
     """
-    phase, since = state["phase"], state["since"]
-    touched = np.flatnonzero(hot | (phase[readings.at] != Phase.IDLE))
-    slot = touched if isinstance(readings.at, slice) else readings.at[touched]
-    was = phase[slot]
-    time = pick(readings.time, touched)
-    begun = np.where(
-        was == Phase.IDLE, time if onset is None else pick(onset, touched), since[slot]
-    )
-    pending = hot[touched] & (was <= Phase.PENDING)
-    fires = pending & (time - begun >= pick(for_ms, slot))
-    clears = cool[touched] & (was >= Phase.FIRING)
+    phase, since, entry = state["phase"], state["since"], touched.entry
+    was = phase[entry]
+    first = touched.time if onset is None else onset
+    begun = np.where(was == Phase.IDLE, first, since[entry])
+    pending = touched.hot & (was <= Phase.PENDING)
+    fires = pending & (touched.time - begun >= pick(for_ms, entry))
+    clears = cool & (was >= Phase.FIRING)
     now = np.where(was >= Phase.FIRING, was, np.where(pending, Phase.PENDING, Phase.IDLE))
     now[fires], now[clears] = Phase.FIRING, Phase.IDLE
-    phase[slot], since[slot] = now, begun
-    told = np.flatnonzero(fires | (clears & (was == Phase.FIRING)))
-    shown = readings.value if value is None else value
-    columns = (slot, fires, begun, time, shown[touched], pick(limit, touched))
-    return _found(told, *columns)
+    phase[entry], since[entry] = now, begun
+    return tell(touched, fires, clears & (was == Phase.FIRING), begun, limit)
 
 
-def _found(told: Slots, slot: Slots, fires: Bools, begun: Ints, *rest: Any) -> list[Found]:
-    times, values, limits = (np.broadcast_to(column, slot.shape) for column in rest)
+def tell(
+    touched: Touched, fires: Bools, ended: Bools, begun: Ints, limit: float | Floats
+) -> list[Found]:
+    """What is found where latches fire or ended. begun: shape (t,). limit: one, or shape (t,)."""
+    times, limits = (np.broadcast_to(c, begun.shape) for c in (touched.time, limit))
     return [
         Found(
-            int(slot[i]),
+            int(touched.entry[i]),
             bool(fires[i]),
             int(begun[i]),
             int(times[i]),
-            float(values[i]),
+            float(touched.value[i]),
             float(limits[i]),
         )
-        for i in told
+        for i in np.flatnonzero(fires | ended)
     ]
 
 
@@ -141,7 +161,10 @@ def inherit(state: State) -> None:
 
 def release(state: State) -> None:
     """Make everything idle that fires: it belongs to another lane."""
-    state["phase"][state["phase"] >= Phase.FIRING] = Phase.IDLE
+    fires = state["phase"] >= Phase.FIRING
+    state["phase"][fires] = Phase.IDLE
+    if "history" in state:  # of udfs.conditions.times
+        state["history"][fires] = 0
 
 
 def firing(state: State) -> Slots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class NoData(Columns):
     view: View = View.ANY
     unit: str = "s"
 
-    @property
+    @cached_property
     def least_ms(self) -> int:
         """The shortest `for_ms` of an entry."""
         return int(np.min(self.for_ms))
@@ -38,17 +39,20 @@ class NoData(Columns):
         """Note who was heard; those that fired cease to."""
         phase, since = state["phase"], state["since"]
         found: list[Found] = []
-        if phase.max():
+        if phase.max(initial=0):
             found = self._returned(state, readings)
             phase[readings.at] = Phase.IDLE
         since[readings.at] = readings.time
         return found
 
     def _returned(self, state: State, readings: Readings) -> list[Found]:
-        heard = np.full(len(state["phase"]), NEVER, np.int64)
-        heard[readings.at] = readings.time
-        back = np.flatnonzero((state["phase"] == Phase.FIRING) & (heard != NEVER))
-        return [self._told(state, slot, False, int(heard[slot])) for slot in map(int, back)]
+        back = np.flatnonzero(state["phase"][readings.at] == Phase.FIRING)
+        slots = latch.entries(readings.at, back)
+        times = np.broadcast_to(pick(readings.time, back), slots.shape)
+        return [
+            self._told(state, int(slot), False, int(time))
+            for slot, time in zip(slots, times, strict=True)
+        ]
 
     def resume(self, state: State, time_ms: int, paused_ms: int | None = None) -> None:
         """The gateway itself was away: its silence is not the sensors', they are counted anew.

@@ -2,95 +2,125 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from udfs.batch import Floats
+from udfs.batch import Bools, Floats
 from udfs.conditions import latch
-from udfs.conditions.base import Columns, View
-from udfs.conditions.latch import NEVER, Found, Number, Readings, State, Whole, pick
+from udfs.conditions.latch import NEVER, Found, Number, Readings, Slots, State, Whole, pick
+from udfs.conditions.latched import Latched
 
 # A reading is kept every quarter of the window, so the one that the newest is compared with is
-# between one window and a window and a quarter old, for 80 bytes an entry whatever the window.
+# between one window and a window and a quarter old, and at most four are younger than a window.
 _KEPT_A_WINDOW = 4
 
 
 @dataclass(frozen=True, eq=False)
-class RateOfChange(Columns):
+class RateOfChange(Latched):
     """A change by more than `per_s` per second, between now and about `window_ms` ago.
 
     The reference is the youngest kept reading that is at least `window_ms` old; one is kept every
     quarter window. per_s, clear_per_s: in units per second, positive; clear_per_s None means back
     at `per_s` or less. direction: up, down or either.
+
+    State: kept, kept_ms: rows of kept readings, the newest first; reference: the one of them that
+    serves; wake_ms: when another is to be kept or to serve. Until then a step need not look at the
+    rows.
     """
 
-    columns = "per_s", "window_ms", "clear_per_s", "for_ms"
+    columns = (*Latched.columns, "per_s", "window_ms", "clear_per_s")
 
     per_s: Number
     window_ms: Whole
     direction: str = "either"
     clear_per_s: Number | None = None
-    for_ms: Whole = 0
-    view: View = View.GOOD
-    unit: str = "{}/s"
+    unit: str = field(default="{}/s", kw_only=True)
 
     def __post_init__(self) -> None:
         if self.clear_per_s is None:
             object.__setattr__(self, "clear_per_s", np.nextafter(self.per_s, np.inf))
 
     def start(self, entries: int) -> State:
-        """No reading kept yet, 89 bytes an entry."""
+        """No reading kept yet, 104 bytes an entry and the latch."""
         shape = (_KEPT_A_WINDOW + 1, entries)
-        kept = {"kept_ms": np.full(shape, NEVER, np.int64), "kept": np.full(shape, np.nan)}
-        return latch.start(entries) | kept
+        return super().start(entries) | {
+            "kept_ms": np.full(shape, NEVER, np.int64),
+            "kept": np.full(shape, np.nan),
+            "wake_ms": np.full(entries, NEVER, np.int64),
+            "reference_ms": np.full(entries, NEVER, np.int64),
+            "reference": np.full(entries, np.nan),
+        }
 
     def step(self, state: State, readings: Readings) -> list[Found]:
         """Compare each reading with the one a window ago."""
+        self._restart(state, readings)
         if readings.restart is not None:
-            latch.drop_pending(state, readings)
-            state["kept_ms"][:, readings.restart] = NEVER
+            state["kept_ms"][:, readings.restart] = state["wake_ms"][readings.restart] = NEVER
             state["kept"][:, readings.restart] = np.nan
-        rate = self._rate(state, readings)
-        self._keep(state, readings)
-        size = self._size(rate)
-        limit = pick(self.per_s, readings.at)
-        hot = size > limit
-        if latch.quiet(state, hot):
+        self._wake(state, readings)
+        at = readings.at
+        rate = (readings.value - state["reference"][at]) * 1000.0
+        rate /= readings.time - state["reference_ms"][at]  # NaN without a reference
+        hot = self._size(rate) > pick(self.per_s, at)
+        touched = latch.touch(state, readings, hot)
+        if touched is None:
             return []
-        cool = size < pick(self.clear_per_s, readings.at)
-        return latch.step(state, readings, hot, cool, limit, self.for_ms, value=rate)
+        touched = touched._replace(value=rate[touched.at])
+        limit, clear = (pick(each, touched.entry) for each in (self.per_s, self.clear_per_s))
+        return self._move(state, touched, self._size(touched.value) < clear, limit)
 
     def _size(self, rate: Floats) -> Floats:
         if self.direction == "up":
             return rate
         return -rate if self.direction == "down" else np.abs(rate)
 
-    def _rate(self, state: State, readings: Readings) -> Floats:
-        """Units per second, shape (k,); NaN until a reading is a window old."""
-        kept_ms, kept = state["kept_ms"][:, readings.at], state["kept"][:, readings.at]
-        window_ms = pick(self.window_ms, readings.at)
-        # rows are newest first, so the number of too young ones is the row that is wanted
-        young = (readings.time - kept_ms < window_ms).sum(axis=0)
-        place = np.minimum(young, _KEPT_A_WINDOW), np.arange(len(young))
-        elapsed_ms = readings.time - kept_ms[place]
-        change = readings.value - kept[place]
-        # a reference that is too young (all are) must not count; neither may a division by zero
-        usable = elapsed_ms >= window_ms
-        rate: Floats = np.where(usable, change * 1000.0 / np.where(usable, elapsed_ms, 1), np.nan)
-        return rate
+    def _wake(self, state: State, readings: Readings) -> None:
+        """Move the references on and keep readings, where it is time to."""
+        woken = readings.time >= state["wake_ms"][readings.at]
+        if woken.all():
+            self._turn(state, readings.at, readings.time, readings.value)
+        elif woken.any():
+            places = np.flatnonzero(woken)
+            entry = latch.entries(readings.at, places)
+            self._turn(state, entry, pick(readings.time, places), readings.value[places])
 
-    def _keep(self, state: State, readings: Readings) -> None:
-        """Keep the readings of entries whose newest kept one is a quarter window old."""
-        kept_ms, kept = state["kept_ms"], state["kept"]
-        every_ms = pick(self.window_ms, readings.at) // _KEPT_A_WINDOW
-        due = readings.time - kept_ms[0, readings.at] >= every_ms
-        chosen = np.flatnonzero(due)
-        if not len(chosen):
-            return
-        slot = chosen if isinstance(readings.at, slice) else readings.at[chosen]
-        kept_ms[1:, slot], kept[1:, slot] = kept_ms[:-1, slot], kept[:-1, slot]
-        kept_ms[0, slot] = (
-            readings.time if isinstance(readings.time, int) else readings.time[chosen]
+    def _turn(self, state: State, at: slice | Slots, time: Whole, value: Floats) -> None:
+        window_ms = pick(self.window_ms, at)
+        every_ms = -(-window_ms // _KEPT_A_WINDOW)
+        # rows are newest first, so the number of too young ones is the row that is wanted
+        young = np.zeros(len(value), np.intp)
+        for kept_ms in state["kept_ms"]:
+            young += time - kept_ms[at] < window_ms
+        _refer(state, at, young)
+        due = time - state["kept_ms"][0, at] >= every_ms
+        _keep(state, at, time, value, due)
+        oldest = _place(np.maximum(young + due - 1, 0), at)
+        state["wake_ms"][at] = np.minimum(
+            state["kept_ms"][0, at] + every_ms, state["kept_ms"][oldest] + window_ms
         )
-        kept[0, slot] = readings.value[chosen]
+
+
+def _place(row: Slots, at: slice | Slots) -> tuple[Slots, Slots]:
+    """Where the reading in each entry's row is."""
+    entry = np.arange(len(row)) if isinstance(at, slice) else at
+    return np.minimum(row, _KEPT_A_WINDOW), entry
+
+
+def _refer(state: State, at: slice | Slots, young: Slots) -> None:
+    """The youngest reading that is a window old becomes the reference."""
+    place = _place(young, at)
+    state["reference_ms"][at] = state["kept_ms"][place]
+    # all are too young only where the window was made longer meanwhile
+    state["reference"][at] = np.where(young > _KEPT_A_WINDOW, np.nan, state["kept"][place])
+
+
+def _keep(state: State, at: slice | Slots, time: Whole, value: Floats, due: Bools) -> None:
+    """Put the readings that are due in front."""
+    kept_ms, kept = state["kept_ms"], state["kept"]
+    if not due.all():
+        places = np.flatnonzero(due)
+        at, time, value = latch.entries(at, places), pick(time, places), value[places]
+    for row in range(_KEPT_A_WINDOW, 0, -1):
+        kept_ms[row, at], kept[row, at] = kept_ms[row - 1, at], kept[row - 1, at]
+    kept_ms[0, at], kept[0, at] = time, value

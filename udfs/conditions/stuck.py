@@ -34,15 +34,16 @@ class Stuck(Columns):
     def step(self, state: State, readings: Readings) -> list[Found]:
         """Continue or begin each entry's run of equal values."""
         at, run, run_ms = readings.at, state["run"], state["run_ms"]
-        tolerance = pick(self.tolerance, at)
-        same = np.abs(readings.value - run[at]) <= tolerance
+        same = np.abs(readings.value - run[at]) <= pick(self.tolerance, at)
         if readings.restart is not None:
-            latch.drop_pending(state, readings)
+            latch.restart(state, readings)
             run_ms[readings.restart] = NEVER
         begins = ~same | (run_ms[at] == NEVER)
         run[at] = np.where(same, run[at], readings.value)
         run_ms[at] = np.where(begins, readings.time, run_ms[at])
         hot = same & (readings.time - run_ms[at] >= pick(self.for_ms, at))
-        if latch.quiet(state, hot):
+        touched = latch.touch(state, readings, hot)
+        if touched is None:
             return []
-        return latch.step(state, readings, hot, ~same, tolerance, onset=run_ms[at])
+        limit, onset = pick(self.tolerance, touched.entry), run_ms[touched.entry]
+        return latch.step(state, touched, ~same[touched.at], limit, 0, onset)

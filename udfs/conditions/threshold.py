@@ -7,25 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from udfs.conditions import latch
-from udfs.conditions.base import Columns, View
-from udfs.conditions.latch import Found, Number, Readings, State, Whole, pick
+from udfs.conditions.latch import Found, Number, Readings, State, pick
+from udfs.conditions.latched import Latched
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(Columns):
-    """A value beyond a limit for `for_ms`, until it is back on the other side of `clear`.
+class Threshold(Latched):
+    """A value beyond a limit, until it is back on the other side of `clear`.
 
     limit, clear: in the sensor's unit; clear None means back at the limit or better.
     """
 
-    columns = "limit", "clear", "for_ms"
+    columns = (*Latched.columns, "limit", "clear")
 
     limit: Number
     above: bool
     clear: Number | None = None
-    for_ms: Whole = 0
-    view: View = View.GOOD
-    unit: str = "{}"
 
     def __post_init__(self) -> None:
         if self.clear is None:
@@ -33,17 +30,14 @@ class Threshold(Columns):
             past = np.nextafter(self.limit, np.inf if self.above else -np.inf)
             object.__setattr__(self, "clear", past)
 
-    def start(self, entries: int) -> State:
-        """Nothing pending, 9 bytes an entry."""
-        return latch.start(entries)
-
     def step(self, state: State, readings: Readings) -> list[Found]:
         """Hold each reading against the limit."""
-        value, limit = readings.value, pick(self.limit, readings.at)
-        latch.drop_pending(state, readings)
-        hot = value > limit if self.above else value < limit
-        if latch.quiet(state, hot):
+        limit = pick(self.limit, readings.at)
+        self._restart(state, readings)
+        hot = readings.value > limit if self.above else readings.value < limit
+        touched = latch.touch(state, readings, hot)
+        if touched is None:
             return []
-        clear = pick(self.clear, readings.at)
-        cool = value < clear if self.above else value > clear
-        return latch.step(state, readings, hot, cool, limit, self.for_ms)
+        limit, clear = (pick(each, touched.entry) for each in (self.limit, self.clear))
+        cool = touched.value < clear if self.above else touched.value > clear
+        return self._move(state, touched, cool, limit)

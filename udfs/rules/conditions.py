@@ -78,7 +78,7 @@ class ThresholdModel(Strict):
         above = self.above is not None
         limit, clear = (self.above, self.clear_below) if above else (self.below, self.clear_above)
         assert limit is not None
-        return Threshold(limit, above, clear, ms(self.for_s))
+        return Threshold(limit, above, clear, for_ms=ms(self.for_s))
 
 
 class RateOfChangeModel(Strict):
@@ -102,8 +102,13 @@ class RateOfChangeModel(Strict):
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
-        times = ms(self.window_s), ms(self.for_s)
-        return RateOfChange(self.per_s, times[0], self.direction, self.clear_per_s, times[1])
+        return RateOfChange(
+            self.per_s,
+            ms(self.window_s),
+            self.direction,
+            self.clear_per_s,
+            for_ms=ms(self.for_s),
+        )
 
 
 class StuckModel(Strict):
