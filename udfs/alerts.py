@@ -1,8 +1,9 @@
 """An alert: the life of a finding under one deterministic id, and its form as a CloudEvent.
 
 The id is a UUIDv5 of what was found and when it began, so that the same readings give the same id
-on any path: live, replayed, at the edge, after a restart. Whoever has seen id and status has seen
-the event.
+on any path: live, replayed, at the edge, after a restart. An alert fires once and is resolved once;
+between the two it may be updated, when its severity changes. Whoever has seen the `ce_id` of an
+event has seen the event.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from typing import Any
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://hardiot.io/alerts/v1")
 
 FIRING = "firing"
+UPDATED = "updated"
 RESOLVED = "resolved"
+SEVERITIES = ("info", "warning", "critical")  # rising
 GATEWAY = "gateway"  # the subject of an alert about a whole gateway
 
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """An alert begins to fire or is resolved; both events share the id.
+    """An alert fires, is updated or is resolved; all its events share the id.
 
-    subject: sensor name, or "gateway". kind: of the sensor, or "gateway". value, limit: in `unit`;
-    None where they are no finite numbers. onset_ms: event time at which it began. event_ms: event
-    time at which that was found. created_ms: wall clock at which this event was made. late: found
-    in the backlog; it is stored, but does not page. All times are UTC epoch milliseconds.
+    severity: from this event on; of a resolved alert the highest that it had, so that whoever hears
+    of one severity only hears of its end too. subject: name of a sensor or an asset, or "gateway".
+    kind: of the sensor, "asset" or "gateway". value, limit: in `unit`; None where they are no
+    finite numbers. onset_ms: event time at which it began. event_ms: event time of what this event
+    tells. created_ms: wall clock at which this event was made. late: found in the backlog; it is
+    stored, but does not page. All times are UTC epoch milliseconds.
     """
 
     id: str
@@ -58,6 +63,12 @@ def alert_id(
     """The alert's id. The gateway is part of it: two of a facility may fall silent at one time."""
     parts = (facility, gateway, subject, rule, str(version), str(onset_ms))
     return str(uuid.uuid5(_NAMESPACE, "\n".join(parts)))
+
+
+def event_id(event: AlertEvent) -> str:
+    """The `ce_id`: one alert may be updated several times, never twice at one event time."""
+    when = f"/{event.event_ms}" if event.status == UPDATED else ""
+    return f"{event.id}/{event.status}{when}"
 
 
 def finite(number: float | None) -> float | None:
@@ -101,12 +112,12 @@ _TYPES = {f.name: _PYTHON[str(f.type)] for f in fields(AlertEvent)}
 def to_cloudevent(event: AlertEvent) -> tuple[str, bytes, dict[str, str]]:
     """Kafka key, value and headers: CloudEvents 1.0, Kafka protocol binding, binary mode.
 
-    The key is the alert's id, so that firing and resolved keep their order. `ce_id` is the same
-    whenever the same event is sent again.
+    The key is the alert's id, so that its events keep their order. `ce_id` is the same whenever the
+    same event is sent again.
     """
     headers = {
         "ce_specversion": "1.0",
-        "ce_id": f"{event.id}/{event.status}",
+        "ce_id": event_id(event),
         "ce_source": f"/facilities/{event.facility}/gateways/{event.gateway}",
         "ce_type": f"io.hardiot.alert.{event.status}.v1",
         "ce_time": rfc3339(event.event_ms),
