@@ -82,6 +82,10 @@ class Shelf:
         """Those that are here, good or bad, ascending."""
         return sorted(self._values)
 
+    def key(self, revision: int) -> str:
+        """The key of the record that counts. Raises: KeyError: nobody claimed that revision."""
+        return self._first[revision]
+
     def rulebook(self, revision: int) -> Rulebook:
         """Raises: KeyError: not here. ValueError: it cannot be read."""
         rulebook = decode(zlib.decompress(self._values[revision]))
