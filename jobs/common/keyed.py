@@ -83,6 +83,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._catalogues = TopicCatalogues(self._plan.bootstrap, self._plan.kafka)
         self._gate = Gate(self._catalogues)
         self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.shown(self._feed.levels())
         self._running: dict[str, Running] = {}
         self._opened_ms = time.time_ns() // 1_000_000
 

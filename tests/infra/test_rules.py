@@ -14,6 +14,7 @@ import yaml
 
 from jobs.cli.main import app
 from jobs.common import metrics as operator_metrics
+from jobs.common import rule_feed
 from jobs.common.contracts import ROOT, load_metrics
 from udfs import accounts, rollup_step
 
@@ -44,7 +45,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_rules_and_each_name_is_there_once() -> None:
     names = [rule["alert"] for rule in ALERTS]
-    assert len(names) == 24
+    assert len(names) == 27
     assert len(set(names)) == len(names)
 
 
@@ -150,7 +151,12 @@ OURS = [metric.name for metric in load_metrics() if metric.source == "hardiot"]
 def test_our_metrics_are_those_that_the_jobs_have(name: str) -> None:
     short = name.removeprefix("flink_taskmanager_job_task_operator_").removeprefix("reason_")
     # counters are named by the adaptor, levels by the step that has them
-    sources = (operator_metrics.__file__, rollup_step.__file__, accounts.__file__)
+    sources = (
+        operator_metrics.__file__,
+        rule_feed.__file__,
+        rollup_step.__file__,
+        accounts.__file__,
+    )
     assert any(f'"{short}"' in Path(source).read_text() for source in sources)
 
 
