@@ -20,14 +20,18 @@ from edge.inputs.source import MqttSource, OpcUaSource, Source
 from edge.ledger import Speaker
 from edge.prescreen import Prescreen
 from edge.registry import Registry
-from edge.rules import load_rules
+from edge.rulebooks import Rulebooks
+from edge.rules import RuleSet, load_rules
 from edge.settings import GatewaySettings
 from edge.spool.spool import Spool
 from edge.ticks import Ticks
 from edge.uplink.admission import AdmissionReader
 from edge.uplink.kafka import KafkaTransport
+from edge.uplink.rules import Follower
+from edge.uplink.rules_topic import RulesTopic
 from edge.uplink.uplink import Uplink
 from udfs.rules.model import Rule
+from udfs.watch.watch import Watch
 
 T = TypeVar("T")
 
@@ -46,6 +50,8 @@ class Assembly:
     transport: KafkaTransport
     uplink: Uplink
     mqtt: MqttInput | None
+    books: Rulebooks
+    follower: Follower | None
     sources: list[Source] = field(default_factory=list)
 
     def publish(self, messages: Sequence[Message]) -> None:
@@ -100,8 +106,11 @@ def assemble(settings: GatewaySettings, inbox: Inbox, now_ms: Callable[[], int])
     registry = Registry.open(settings.spool.folder, facility, gateway, files.catalogue.complete)
     ticks = Ticks(settings.ticks)
     filters = Pipeline(files.filters, registry, settings.ticks.tick_ms)
-    prescreen = Prescreen(files.rules, facility, gateway)
-    core = Core(settings, Parts(registry, ticks, filters, prescreen, spool))
+    books = Rulebooks(settings.spool.folder, RuleSet(files.rules))
+    if settings.follow_rules:
+        books.load()
+    prescreen = Prescreen(books.newest.rules, facility, gateway, books.newest.revision)
+    core = Core(settings, Parts(registry, ticks, filters, prescreen, spool, books))
     transport = KafkaTransport(settings.uplink, f"hardiot-{facility}-{gateway}")
     mqtt = _mqtt(settings, registry, inbox)
     return Assembly(
@@ -115,6 +124,8 @@ def assemble(settings: GatewaySettings, inbox: Inbox, now_ms: Callable[[], int])
         transport,
         _uplink(settings, spool, registry, transport),
         mqtt,
+        books,
+        _follower(settings, registry, books),
         _sources(settings, mqtt, registry, inbox, now_ms),
     )
 
@@ -144,6 +155,18 @@ def _uplink(
         settings.ticks.tick_ms,
         admission.poll if admission else None,
     )
+
+
+def _follower(settings: GatewaySettings, registry: Registry, books: Rulebooks) -> Follower | None:
+    if not settings.follow_rules:
+        return None
+
+    def tried(rules: Sequence[Rule]) -> None:
+        if registry.newest:
+            Watch(rules, registry.version(registry.newest))
+
+    name = f"hardiot-{settings.facility}-{settings.gateway}"
+    return Follower(RulesTopic(settings.uplink, name), books, tried)
 
 
 def _sources(

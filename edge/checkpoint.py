@@ -6,18 +6,14 @@ with the last records of the spool, and says so; nothing but memory of the past 
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
-
-from edge.files import replace_file
+from edge.files import replace_file, seal, unseal
 from udfs.state import BadState, pack, unpack
 
 FILE = "checkpoint"
 _KIND, _VERSION = "edge_checkpoint", 1
-_PREFIX = struct.Struct("<II")  # CRC32C of the rest, its length
 
 
 def save(folder: Path, index: int, fields: dict[str, Any]) -> None:
@@ -26,7 +22,7 @@ def save(folder: Path, index: int, fields: dict[str, Any]) -> None:
     Raises: OSError: the disk refused; the old one is still there.
     """
     data = pack(_KIND, _VERSION, {"index": index, **fields})
-    replace_file(folder / FILE, _PREFIX.pack(google_crc32c.value(data), len(data)) + data)
+    replace_file(folder / FILE, seal(data))
 
 
 def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
@@ -35,15 +31,11 @@ def load(folder: Path) -> tuple[int, dict[str, Any]] | None:
     Raises: BadState: it is damaged, or was written by a later version.
     """
     try:
-        raw = (folder / FILE).read_bytes()
+        data = unseal((folder / FILE).read_bytes())
     except FileNotFoundError:
         return None
-    data = raw[_PREFIX.size :]
-    if len(raw) < _PREFIX.size or _PREFIX.unpack_from(raw) != (
-        google_crc32c.value(data),
-        len(data),
-    ):
-        raise BadState("damaged checkpoint: its checksum is wrong")
+    except ValueError as error:
+        raise BadState(f"damaged checkpoint: {error}") from None
     version, fields = unpack(data, _KIND)
     if version > _VERSION:
         raise BadState(f"checkpoint version {version}; this gateway knows up to {_VERSION}")

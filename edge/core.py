@@ -4,6 +4,7 @@
     core.restore(now_ms)                 # what the spool holds beyond the checkpoint, once more
     core.take(result, now_ms)            # for each result of an input
     told = core.step(now_ms, idle=True)  # close ticks, judge, append, commit, acknowledge
+    core.adopt(rule_set, now_ms)         # other rules, between two steps
 
 Time comes with the calls, so a day passes in a test as fast as the machine can go. One thread owns
 the core. An error of the disk comes out of `step` as SpoolFailed and is final.
@@ -28,6 +29,8 @@ from edge.memory import Memory
 from edge.prescreen import Prescreen
 from edge.refusals import Refusals
 from edge.registry import Registry
+from edge.rulebooks import Rulebooks
+from edge.rules import RuleSet
 from edge.settings import GatewaySettings
 from edge.spool.record import Log, Stored
 from edge.spool.spool import Spool, SpoolFailed
@@ -49,6 +52,7 @@ class Parts:
     filters: Pipeline
     prescreen: Prescreen
     spool: Spool
+    books: Rulebooks
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ class Core:
         self._refusals = Refusals(settings.gateway, parts.spool, self.counts)
         self._alerting = Alerting(parts.prescreen, parts.registry, parts.spool, self.counts)
         self._memory = Memory(
-            settings.spool, parts.spool, parts.filters, parts.prescreen, self.counts
+            settings.spool, parts.spool, parts.filters, parts.prescreen, parts.books, self.counts
         )
 
     @property
@@ -89,7 +93,7 @@ class Core:
     # -- start
 
     def restore(self, now_ms: int) -> list[AlertEvent]:
-        """Bring filters and rules to where the spool ends.
+        """Bring filters and rules to where the spool ends, then to the newest rulebook.
 
         Alerts that the spool does not hold although their batch is in it are appended, and
         committed by the next step. Returns: the newest alerts that it holds.
@@ -102,6 +106,8 @@ class Core:
             self._replay(stored, now_ms)
         if self.newest_ms:
             parts.ticks.start(self.newest_ms)
+        if parts.prescreen.revision != parts.books.newest.revision:
+            self.adopt(parts.books.newest, now_ms)
         return recent
 
     def _replay(self, stored: Stored, now_ms: int) -> None:
@@ -118,6 +124,26 @@ class Core:
             return
         self._note(batch)
         self.counts["replayed"] += 1
+
+    # -- rules
+
+    def adopt(self, found: RuleSet, now_ms: int) -> None:
+        """Judge by other rules from the next batch on.
+
+        The checkpoint is saved at once, so that what is run through again after a kill was judged
+        by one rulebook. Rules that cannot be adopted are refused, whatever is wrong with them: they
+        were pushed to many gateways, which must not all stop reading.
+        """
+        try:
+            self._parts.prescreen.adopt(found.rules, found.revision)
+        except Exception as error:
+            log.exception("rules_not_adopted", revision=found.revision)
+            self._parts.books.refuse(f"revision {found.revision}: cannot be used here: {error}")
+            return
+        if self._waiting:
+            self._commit()
+        self._memory.save(now_ms)
+        log.info("rules_adopted", revision=found.revision, rules=len(found.rules))
 
     # -- readings in
 

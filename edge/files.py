@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from pathlib import Path
 
+import google_crc32c
+
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what a disk without room says
+_PREFIX = struct.Struct("<II")  # CRC32C of the rest, its length
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -31,3 +35,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def seal(data: bytes) -> bytes:
+    """The data with a checksum in front."""
+    return _PREFIX.pack(google_crc32c.value(data), len(data)) + data
+
+
+def unseal(raw: bytes) -> bytes:
+    """What was sealed. Raises: ValueError: damaged, or cut short."""
+    data = raw[_PREFIX.size :]
+    if len(raw) < _PREFIX.size or _PREFIX.unpack_from(raw) != (
+        google_crc32c.value(data),
+        len(data),
+    ):
+        raise ValueError("its checksum is wrong")
+    return data

@@ -22,6 +22,7 @@ from edge.assemble import Assembly, assemble
 from edge.inputs.result import Inbox, Result
 from edge.inputs.source import Source
 from edge.observe import Observer
+from edge.rules import RuleSet
 from edge.settings import GatewaySettings
 from edge.spool.spool import SpoolFailed
 from edge.web.server import Web
@@ -58,6 +59,8 @@ class Gateway:
         self.observer = Observer(settings, self.parts, wall_ms)
         self._web = Web(settings.http, self.observer.status)
         self._uplink = Thread(target=self._run_uplink, name="uplink", daemon=True)
+        self._rules = Thread(target=self._run_rules, name="rules", daemon=True)
+        self._taken: RuleSet | None = None  # the last one that was taken
 
     @property
     def port(self) -> int:
@@ -70,6 +73,8 @@ class Gateway:
             self._web.start()
             self._recover()
             self._uplink.start()
+            if self.parts.follower is not None:
+                self._rules.start()
             for source in self.parts.sources:
                 source.start()
             self._turn(stop)
@@ -113,6 +118,7 @@ class Gateway:
         watched_s, said_s = notify.watchdog_s(), 0.0
         while not stop.is_set() and not self._crash:
             idle = self._take_some()
+            self._adopt_rules()
             told = self.parts.core.step(wall_ms(), idle)
             if told.committed:
                 self.parts.uplink.wake()
@@ -136,6 +142,23 @@ class Gateway:
                 return True
         return False
 
+    def _adopt_rules(self) -> None:
+        """The newest rules from the topic, once."""
+        follower = self.parts.follower
+        if follower is not None and follower.offer is not self._taken:
+            self._taken = follower.offer
+            if self._taken is not None:
+                self.parts.core.adopt(self._taken, wall_ms())
+
+    def _run_rules(self) -> None:
+        assert self.parts.follower is not None
+        try:
+            self.parts.follower.run(self._ending)
+        except Exception:
+            # readings and the rules that are here go on; the page tells that nobody follows
+            log.exception("rules_follower_crashed")
+            self.parts.books.refuse("the gateway does not follow any more; start it again")
+
     def _run_uplink(self) -> None:
         try:
             self.parts.uplink.run(self._ending)
@@ -154,8 +177,9 @@ class Gateway:
             source.stop()
         if not self.observer.failed:
             self._finish()
-        if self._uplink.ident is not None:
-            self._uplink.join(_JOIN_S)
+        for thread in (self._uplink, self._rules):
+            if thread.ident is not None:
+                thread.join(_JOIN_S)
         self._web.stop()
         self.parts.spool.close()
 

@@ -6,6 +6,7 @@ The checkpoint is a snapshot to which the spool is the journal; see `edge/checkp
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
@@ -13,9 +14,11 @@ from edge import checkpoint
 from edge.filters.pipeline import Pipeline
 from edge.prescreen import Prescreen
 from edge.registry import Registry
+from edge.rulebooks import Rulebooks
 from edge.settings import SpoolSettings
 from edge.spool.record import Log
 from edge.spool.spool import Spool
+from udfs.rules.model import Rule
 from udfs.state import BadState
 
 log = structlog.get_logger()
@@ -32,13 +35,14 @@ class Memory:
         spool: Spool,
         filters: Pipeline,
         prescreen: Prescreen,
+        books: Rulebooks,
         counts: Counter[str],
     ) -> None:
         self._settings, self._spool = settings, spool
         self._filters, self._prescreen = filters, prescreen
-        self._counts = counts
+        self._books, self._counts = books, counts
         self._saved_ms = 0
-        self._saved_index = -1
+        self._saved = (-1, 0)  # index of the raw record, and revision of the rules
         self.newest_ms = 0
         """Event time of the newest batch that filters and rules have seen."""
 
@@ -53,10 +57,10 @@ class Memory:
             found = checkpoint.load(self._settings.folder)
             if found is not None and found[0] <= newest:
                 index, fields = found
-                self._prescreen.restore(fields.pop("prescreen"), registry)
+                self._prescreen.restore(fields.pop("prescreen"), registry, self._rules_of)
                 self.newest_ms = fields.pop("newest_ms")
                 self._filters.from_fields(fields)
-                self._saved_index = index
+                self._saved = (index, self._prescreen.revision)
                 self._spool.covered(index)
                 return index
         except (BadState, OSError) as error:
@@ -71,8 +75,8 @@ class Memory:
     def save(self, now_ms: int) -> None:
         """Save; everything appended must be committed. A refusal costs a longer replay."""
         self._saved_ms = now_ms
-        index = self._spool.committed(Log.RAW)
-        if index == self._saved_index:
+        index, revision = self._spool.committed(Log.RAW), self._prescreen.revision
+        if (index, revision) == self._saved:
             return
         fields = {
             **self._filters.to_fields(),
@@ -85,5 +89,11 @@ class Memory:
             log.warning("checkpoint_failed", error=str(error))
             self._counts["checkpoint_failed"] += 1
             return
-        self._saved_index = index
+        if revision != self._saved[1]:
+            self._books.settled(revision)
+        self._saved = (index, revision)
         self._spool.covered(index)
+
+    def _rules_of(self, revision: int) -> Sequence[Rule] | None:
+        found = self._books.of(revision)
+        return found.rules if found else None

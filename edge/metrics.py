@@ -50,6 +50,7 @@ class EdgeCollector(Collector):
         make = _Families((status.facility, status.gateway))
         yield from _pipeline(status, make)
         yield from _spool(status, make)
+        yield from _rules(status, make)
         yield from _uplink(status, make)
         yield from _connections(status, make)
 
@@ -133,6 +134,16 @@ def _spool(status: Status, make: _Families) -> Iterator[Metric]:
     yield make.gauge("damaged_segments", "Segments found damaged.", spool.damaged)
     yield make.gauge("epoch", "The spool's generation.", spool.epoch)
     yield make.histogram("commit_seconds", "A commit to disk.", spool.commits)
+
+
+def _rules(status: Status, make: _Families) -> Iterator[Metric]:
+    rules = status.rules
+    if rules.following:
+        yield make.gauge("rules_revision", "Of the rulebook that runs.", rules.revision)
+        yield make.gauge("rules_offered_revision", "Highest one seen.", rules.offered)
+    yield make.counter("rulebooks_refused", "Rulebooks that cannot be used.", rules.refused)
+    yield make.counter("rules_failed_batches", "Batches that rules could not judge.", rules.failed)
+    yield make.counters("rules_unreadable", "Vain looks.", "reason", rules.unreadable)
 
 
 def _uplink(status: Status, make: _Families) -> Iterator[Metric]:

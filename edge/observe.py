@@ -11,7 +11,7 @@ from edge.inputs.source import Since
 from edge.settings import GatewaySettings
 from edge.spool.losses import Why
 from edge.spool.record import Log
-from edge.status import Connection, SpoolStatus, Status, UplinkStatus
+from edge.status import Connection, RulesStatus, SpoolStatus, Status, UplinkStatus
 from edge.web.health import MAX_IDLE_S
 
 _FLAGGED = "flagged_"
@@ -54,6 +54,7 @@ class Observer:
             spool=self._spool(now_ms),
             uplink=self._uplink(now_ms),
             inputs=tuple(source.status(now_ms) for source in parts.sources),
+            rules=self._rules(),
             recovered=self.recovered,
             idle_s=self._idle_s(),
             batches=parts.core.batches,
@@ -96,6 +97,25 @@ class Observer:
             return None
         behind = self._parts.spool.committed(Log.RAW) - pending[0][0]
         return self._parts.core.newest_ms - behind * self._settings.ticks.tick_ms
+
+    def _rules(self) -> RulesStatus:
+        parts = self._parts
+        books, follower, revision = parts.books, parts.follower, parts.prescreen.revision
+        found = books.of(revision) or books.newest
+        return RulesStatus(
+            revision=revision,
+            count=len(found.rules),
+            author=found.author,
+            reason=found.reason,
+            pushed_ms=found.created_ms,
+            following=follower is not None,
+            offered=books.offered,
+            refused=books.refused,
+            why=books.why,
+            failed=parts.core.counts["rules_failed"],
+            trouble=follower.trouble if follower else "",
+            unreadable=dict(follower.troubles) if follower else {},
+        )
 
     def _uplink(self, now_ms: int) -> UplinkStatus:
         uplink, transport = self._parts.uplink, self._parts.transport

@@ -3,6 +3,7 @@
     prescreen = Prescreen(load_rules(), "plant-07", "gw-1")
     events = prescreen.on_batch(batch, catalogue, now_ms)     # in the order of their numbers
     prescreen.restore(prescreen.snapshot(), registry)
+    prescreen.adopt(rules, 7)                                 # from the next batch on
 
 The ids are those that the cloud gives for the same readings, so whoever has one has both. What a
 restart runs through again comes out again under the same ids.
@@ -14,7 +15,7 @@ tell of itself that it is silent. They are judged by a timer, in the cloud; ther
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -28,7 +29,8 @@ from udfs.rules.model import Rule
 from udfs.state import BadState, pack, unpack
 from udfs.watch.watch import Watch
 
-_STATE, _VERSION = "edge_prescreen", 1
+# version 1 had no revision: the rules were those of a folder
+_STATE, _VERSION = "edge_prescreen", 2
 # Older than this and older than what was judged: from a buffer. (The uplink draws the line there.)
 _NEWS_MS = 10_000
 
@@ -42,19 +44,21 @@ class Versions(Protocol):
 class Prescreen:
     """All rules over one gateway.
 
-    firing: what fires now; part of the state, so a restart does not forget it. passed_over: late
-    ticks that were not judged here.
+    revision: of the rules' rulebook, 0: they are those of a folder. firing: what fires now; part of
+    the state, so a restart does not forget it. passed_over: late ticks that were not judged here.
     """
 
-    def __init__(self, rules: Sequence[Rule], facility: str, gateway: str) -> None:
-        self._rules = rules
+    def __init__(
+        self, rules: Sequence[Rule], facility: str, gateway: str, revision: int = 0
+    ) -> None:
+        self._rules, self.revision = rules, revision
         self._owner = (facility, gateway)
         self._reset()
         self.passed_over = 0
 
     def _reset(self) -> None:
         self._watch: Watch | None = None
-        self._version = 0
+        self._catalogue: Catalogue | None = None  # that of the watch
         self._newest_ms = 0  # event time of the newest batch that was judged
         self.firing = Firing()
 
@@ -75,21 +79,40 @@ class Prescreen:
             self.firing.take(event)
         return events
 
+    def adopt(self, rules: Sequence[Rule], revision: int) -> None:
+        """Go on with other rules: the next batch is the first that they judge.
+
+        State of what did not change goes on; the next batch resolves what is gone. If it raises, it
+        changed nothing.
+        """
+        if self._watch is not None and self._catalogue is not None:
+            self._watch = Watch.restore(rules, self._catalogue, self._watch.snapshot())
+        self._rules, self.revision = rules, revision
+
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
         fields = {
             "facility": self._owner[0],
             "gateway": self._owner[1],
-            "version": self._version,
+            "revision": self.revision,
+            "version": self._catalogue.version if self._catalogue else 0,
             "newest_ms": self._newest_ms,
             "watch": self._watch.snapshot() if self._watch else None,
             "firing": json.dumps(self.firing.to_plain()),
         }
         return pack(_STATE, _VERSION, fields)
 
-    def restore(self, data: bytes, catalogues: Versions) -> None:
-        """Go on from a snapshot, with the rules of now: the next batch resolves what is gone.
+    def restore(
+        self,
+        data: bytes,
+        catalogues: Versions,
+        rules_of: Callable[[int], Sequence[Rule] | None] = lambda revision: None,
+    ) -> None:
+        """Go on from a snapshot.
 
+        Args: rules_of: the rules of a revision. With those of the snapshot's, what was judged since
+            gives the same once more. Where they are gone, the rules of now go on: the next batch
+            resolves what they have no more.
         Raises: BadState: other bytes, another gateway's, or no such catalogue; it is empty then.
         """
         self._reset()
@@ -99,24 +122,31 @@ class Prescreen:
         owner = (fields["facility"], fields["gateway"])
         if owner != self._owner:
             raise BadState(f"state of {'/'.join(owner)}, not of {'/'.join(self._owner)}")
+        revision = fields.get("revision", 0)
+        then = rules_of(revision)
+        rules = self._rules if then is None else then
+        revision = self.revision if then is None else revision
         if fields["watch"] is None:
+            self._rules, self.revision = rules, revision
             return
         try:
             catalogue = catalogues.version(fields["version"])
         except IndexError:
             raise BadState(f"there is no catalogue {fields['version']} any more") from None
         firing = Firing.from_plain(json.loads(fields["firing"]))
-        self._watch = Watch.restore(self._rules, catalogue, fields["watch"])
-        self._version, self._newest_ms = fields["version"], fields["newest_ms"]
+        self._watch = Watch.restore(rules, catalogue, fields["watch"])
+        self._catalogue = catalogue
+        self._rules, self.revision = rules, revision
+        self._newest_ms = fields["newest_ms"]
         self.firing = firing
 
     def _watch_for(self, catalogue: Catalogue) -> Watch:
         """The watch, grown to the catalogue when that is a newer one."""
-        if self._watch is None:
-            self._watch = Watch(self._rules, catalogue)
-        elif catalogue.version > self._version:
+        if self._watch is None or self._catalogue is None:
+            self._watch, self._catalogue = Watch(self._rules, catalogue), catalogue
+        elif catalogue.version > self._catalogue.version:
             self._watch = Watch.restore(self._rules, catalogue, self._watch.snapshot())
-        self._version = max(self._version, catalogue.version)
+            self._catalogue = catalogue
         return self._watch
 
     def _is_late(self, time_ms: int, now_ms: int) -> bool:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import EdgeError
 from udfs.rules.rulebook import Rule, RuleErrors, parse_all
 
 RULES = Path(__file__).parents[1] / "flink-conf" / "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules to go by, and where they are from.
+
+    revision: of their rulebook, 0 for those of a folder. author, reason, created_ms: of its push,
+    UTC epoch ms.
+    """
+
+    rules: Sequence[Rule]
+    revision: int = 0
+    author: str = ""
+    reason: str = ""
+    created_ms: int = 0
 
 
 def load_rules(folder: Path | None = None) -> list[Rule]:

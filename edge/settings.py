@@ -198,7 +198,14 @@ class GatewaySettings(Model):
     )
     filters: Path | None = Field(default=None, description="YAML file of filters, by kind.")
     rules: Path | None = Field(
-        default=None, description="Folder of rules; none: the cloud's, of the same release."
+        default=None,
+        description="Folder of rules, run until a rulebook comes; none: the cloud's, of the same "
+        "release.",
+    )
+    follow_rules: bool = Field(
+        default=True,
+        description="Whether the newest rulebook of topic `rules` is run, and kept for a restart; "
+        "false: only the folder's rules, ever.",
     )
     alarm_topic: str = Field(
         default="hardiot/{facility}/{gateway}/alarms", description="MQTT topic of local alarms."

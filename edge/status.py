@@ -81,6 +81,32 @@ class UplinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesStatus:
+    """The rules that run, and the topic that brings others.
+
+    revision: of their rulebook, 0 for those of the folder. count: how many. author, reason,
+    pushed_ms: of the rulebook. following: whether rulebooks are followed. offered: the highest
+    revision that was seen. refused: rulebooks that could not be used; why: the last of them, empty
+    once a newer one is good. failed: batches that the rules could not judge. trouble: why the topic
+    cannot be read until a person acts (no_topic, not_allowed), empty while it can; unreadable: how
+    often that was said.
+    """
+
+    revision: int = 0
+    count: int = 0
+    author: str = ""
+    reason: str = ""
+    pushed_ms: int = 0
+    following: bool = False
+    offered: int = 0
+    refused: int = 0
+    why: str = ""
+    failed: int = 0
+    trouble: str = ""
+    unreadable: Counts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One gateway.
 
@@ -97,6 +123,7 @@ class Status:
     spool: SpoolStatus
     uplink: UplinkStatus
     inputs: tuple[InputStatus, ...] = ()
+    rules: RulesStatus = field(default_factory=RulesStatus)
     recovered: bool = True
     idle_s: Mapping[str, float] = field(default_factory=dict)
     batches: int = 0

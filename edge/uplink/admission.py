@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from edge import tls
 from edge.settings import UplinkSettings
+from edge.uplink.consumers import consumer_settings
 from udfs.batch import MAX_FUTURE_MS
 from udfs.records import ADMISSION
 from udfs.shares import Grant, decode_grant
@@ -16,6 +14,12 @@ from udfs.shares import Grant, decode_grant
 log = structlog.get_logger()
 
 _AT_ONCE = 100
+_LIMITS = {
+    "auto.offset.reset": "latest",
+    # a token is some hundred bytes; the default would hold 64 MB of them
+    "queued.max.messages.kbytes": 256,
+    "fetch.message.max.bytes": 64 * 1024,
+}
 
 
 class Tokens:
@@ -55,7 +59,9 @@ class AdmissionReader:
 
     def __init__(self, settings: UplinkSettings, facility: str, gateway: str) -> None:
         self._tokens = Tokens(gateway)
-        self._consumer = Consumer(_consumer_settings(settings, facility, gateway))
+        self._consumer = Consumer(
+            consumer_settings(settings, f"hardiot-{facility}-{gateway}") | _LIMITS
+        )
         place = TopicPartition(f"{ADMISSION}.{facility}", 0, OFFSET_END)
         self._consumer.assign([place])
 
@@ -72,20 +78,3 @@ class AdmissionReader:
     def close(self) -> None:
         """Leave."""
         self._consumer.close()
-
-
-def _consumer_settings(settings: UplinkSettings, facility: str, gateway: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "bootstrap.servers": settings.bootstrap,
-        "client.id": f"hardiot-{facility}-{gateway}",
-        "group.id": f"hardiot-{facility}-{gateway}",  # librdkafka wants one, and never uses it
-        "enable.auto.commit": False,
-        "auto.offset.reset": "latest",
-        "reconnect.backoff.max.ms": 2_000,
-        "socket.keepalive.enable": True,
-        # a token is some hundred bytes; the default would hold 64 MB of them
-        "queued.max.messages.kbytes": 256,
-        "fetch.message.max.bytes": 64 * 1024,
-        "log_level": 2,
-    }
-    return found | (tls.kafka_properties(settings.tls) if settings.tls else {})

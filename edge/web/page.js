@@ -54,8 +54,8 @@ function card(found) {
 }
 
 function event(found) {
-  const word = found.status === "firing" ? "Began" : "Ended";
-  const badge = make("span", `badge ${found.status === "firing" ? found.severity : "ok"}`, word);
+  const word = {firing: "Began", updated: "Changed", resolved: "Ended"}[found.status];
+  const badge = make("span", `badge ${found.status === "resolved" ? "ok" : found.severity}`, word);
   return make("p", "event", null, [badge, make("span", "", `${day(found.event_ms)}  ${found.text}`)]);
 }
 

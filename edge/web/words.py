@@ -1,6 +1,6 @@
 """A gateway's status in plain words, for somebody who is woken at 3 am and never saw it before.
 
-    summary = summarise(status)     # headline, and a card each: cloud, store, inputs, rejects
+    summary = summarise(status)     # headline, and a card each: cloud, store, inputs, ...
 
 Everything has a level and says it in words as well; what is not in order says what to do.
 """
@@ -16,6 +16,7 @@ from edge.status import Connection, Counts, InputStatus, Status
 _FEW_HOURS = 6
 _CERTIFICATE_DAYS = 14
 _DAY_MS = 86_400_000
+_SHOWN = 300  # characters of a reason
 
 
 class Level(StrEnum):
@@ -48,7 +49,7 @@ class Summary:
 
 def summarise(status: Status) -> Summary:
     """The status in words."""
-    cards = (_cloud(status), _store(status), *_inputs(status), _rejects(status))
+    cards = (_cloud(status), _store(status), *_inputs(status), _rejects(status), _rules(status))
     severities = status.alarms.by_severity
     worst = [card.level for card in cards]
     if severities["critical"]:
@@ -169,6 +170,35 @@ def _rejects(status: Status) -> Card:
         hint = "Tell whoever set up the machines' messages; the reasons are below."
         return Card("Messages", Level.WARNING, text, hint, facts)
     return Card("Messages", Level.OK, "All messages were understood.", "", facts)
+
+
+def _rules(status: Status) -> Card:
+    rules = status.rules
+    what = f"rulebook {rules.revision}" if rules.revision else "the rules of this gateway's folder"
+    text = f"{_number(rules.count)} rules run: {what}."
+    facts = (
+        *((("Pushed", f"by {rules.author}: {rules.reason}"),) if rules.revision else ()),
+        *((("Refused rulebooks", _number(rules.refused)),) if rules.refused else ()),
+        *((("Batches not judged", _number(rules.failed)),) if rules.failed else ()),
+        *((("New rulebooks", _TROUBLES.get(rules.trouble, "")),) if rules.trouble else ()),
+    )
+    if rules.failed:
+        hint = "Alarms here may be missing; readings are kept. Tell whoever looks after the rules."
+        return Card("Rules", Level.CRITICAL, f"{text} They fail.", hint, facts)
+    if rules.why:
+        hint = f"Tell whoever looks after the rules. It says: {rules.why[:_SHOWN]}"
+        text += " Another rulebook cannot be used, so these go on."
+        return Card("Rules", Level.WARNING, text, hint, facts)
+    if rules.trouble == "not_allowed":
+        hint = "The gateway needs the right to read topic rules in Kafka."
+        return Card("Rules", Level.WARNING, text, hint, facts)
+    return Card("Rules", Level.OK, text, "", facts)
+
+
+_TROUBLES = {
+    "no_topic": "this cloud has none",
+    "not_allowed": "the cloud does not let this gateway read them",
+}
 
 
 def _certificate(status: Status, link: Connection) -> tuple[tuple[str, str], ...]:

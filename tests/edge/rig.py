@@ -19,7 +19,8 @@ from edge.inputs.direct import DirectInput
 from edge.ledger import Speaker
 from edge.prescreen import Prescreen
 from edge.registry import Registry
-from edge.rules import load_rules
+from edge.rulebooks import Place, Rulebooks
+from edge.rules import RuleSet, load_rules
 from edge.settings import GatewaySettings
 from edge.simulator.build import FleetBuilder
 from edge.simulator.settings import SimulatorSettings
@@ -38,6 +39,7 @@ from udfs.ledger import Word
 from udfs.records import ALERTS, CATALOGUE, COUNTED, EDGE_ALERTS, ROLLUPS, Output, Record
 from udfs.rollup import PROVISIONAL, MinuteRollup
 from udfs.rollup_step import RollupStep
+from udfs.rules.record import Rulebook, record_key, rules
 from udfs.step import Step
 
 START_MS = 1_750_000_000_000 // 60_000 * 60_000
@@ -148,9 +150,15 @@ class Site:
         self.spool = Spool.open(settings.spool, self.now_ms)
         registry = Registry.open(self.folder, self.facility, self.gateway)
         filters = Pipeline(FilterSettings(), registry, TICK_MS)
-        prescreen = Prescreen(load_rules(), self.facility, self.gateway)
+        self.books = Rulebooks(self.folder, RuleSet(load_rules()))
+        self.books.load()
+        newest = self.books.newest
+        self.prescreen = Prescreen(newest.rules, self.facility, self.gateway, newest.revision)
         self.ticks = Ticks(settings.ticks)
-        self.core = Core(settings, Parts(registry, self.ticks, filters, prescreen, self.spool))
+        self.core = Core(
+            settings,
+            Parts(registry, self.ticks, filters, self.prescreen, self.spool, self.books),
+        )
         self.core.restore(self.now_ms)
         self.direct = DirectInput(lambda result: self.core.take(result, self.now_ms), registry)
         self.direct.catalogue(self.plant.catalogue)
@@ -164,6 +172,17 @@ class Site:
         """kill -9: what was in memory is gone, what was on its way to Kafka has no answer."""
         self.spool.close()
         self.transport._open, self.transport._due = [], []
+
+    def push(self, rulebook: Rulebook, adopted: bool = True) -> None:
+        """Both sides get a rulebook between two batches. adopted: whether the gateway goes by it
+        before it may be killed, or has only written it.
+        """
+        found = rules(rulebook)
+        place = Place(record_key(rulebook.revision, "rig"), rulebook.revision)
+        kept = self.books.keep(rulebook, found, place)
+        if adopted:
+            self.core.adopt(kept, self.now_ms)
+        self.cloud.detect = DetectStep.restore(self.cloud.detect.snapshot(), found, self.cloud)
 
     def run(self, seconds: int, each: Callable[[int], None] = lambda second: None) -> None:
         """So many ticks, one a second, and whatever the link lets through."""

@@ -22,7 +22,8 @@ from edge.filters.settings import FilterSettings
 from edge.inputs.direct import DirectInput
 from edge.prescreen import Prescreen
 from edge.registry import Registry
-from edge.rules import load_rules
+from edge.rulebooks import Rulebooks
+from edge.rules import RuleSet, load_rules
 from edge.settings import GatewaySettings
 from edge.simulator.build import FleetBuilder
 from edge.simulator.gateway import SimulatedGateway
@@ -72,9 +73,10 @@ class Bench:
         self.spool = Spool.open(settings.spool, self.now_ms, self.disk)
         registry = Registry.open(folder, settings.facility, settings.gateway)
         filters = Pipeline(FilterSettings(), registry, TICK_MS)
-        prescreen = Prescreen(load_rules(), settings.facility, settings.gateway)
+        books = Rulebooks(settings.spool.folder, RuleSet(load_rules()))
+        prescreen = Prescreen(books.newest.rules, settings.facility, settings.gateway)
         self.core = Core(
-            settings, Parts(registry, Ticks(settings.ticks), filters, prescreen, self.spool)
+            settings, Parts(registry, Ticks(settings.ticks), filters, prescreen, self.spool, books)
         )
         self.core.restore(self.now_ms)
         self.direct = DirectInput(lambda result: self.core.take(result, self.now_ms), registry)

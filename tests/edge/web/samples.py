@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from edge.alarms import AlarmBoard, Alarms
-from edge.status import Connection, InputStatus, SpoolStatus, Status, UplinkStatus
+from edge.status import (
+    Connection,
+    InputStatus,
+    RulesStatus,
+    SpoolStatus,
+    Status,
+    UplinkStatus,
+)
 from edge.timings import Timings
 from tests.edge.web.test_alarms import T0, alert
 
@@ -47,6 +54,16 @@ def status(**more: Any) -> Status:
         inputs=(
             InputStatus(Connection("mqtt", True, T0 - 200_000), 1_000_000, 5003.2, 2, 1),
             InputStatus(Connection("opcua-1", True, T0 - 200_000), 50, 1.0),
+        ),
+        rules=RulesStatus(
+            revision=6,
+            count=31,
+            author="ana",
+            reason="limits of line 2",
+            pushed_ms=T0 - HOUR_MS,
+            following=True,
+            offered=6,
+            unreadable={"no_topic": 0, "not_allowed": 0},
         ),
         idle_s={"pipeline": 0.1, "uplink": 0.02},
         batches=9123,

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.metrics import MAX_SOURCES, registry_of
-from edge.status import Status
+from edge.status import RulesStatus, Status
 from edge.timings import BOUNDS_S, Timings
 from jobs.common.contracts import load_metrics
 from tests.edge.web.samples import HOUR_MS, T0, alarms, link, status
@@ -65,6 +65,11 @@ def test_what_is_told() -> None:
         ("commit_seconds_bucket", (("le", "+Inf"),)): 4,
         ("commit_seconds_count", ()): 4,
         ("commit_seconds_sum", ()): pytest.approx(60.038),
+        ("rules_revision", ()): 6,
+        ("rules_offered_revision", ()): 6,
+        ("rulebooks_refused_total", ()): 0,
+        ("rules_failed_batches_total", ()): 0,
+        ("rules_unreadable_total", (("reason", "not_allowed"),)): 0,
         ("sent_total", (("lane", "live"),)): 9000,
         ("acknowledged_total", (("lane", "live"),)): 8998,
         ("live_ack_seconds_count", ()): 1,
@@ -111,6 +116,7 @@ def test_what_is_not_known_is_absent() -> None:
     made = status()
     found = samples(replace(made, spool=replace(made.spool, hours_left=None, oldest_ms=None)))
     names = {name for name, _ in found}
+    assert "rules_revision" not in {name for name, _ in samples(status(rules=RulesStatus()))}
     assert "spool_hours_left" not in names and "certificate_expiry_timestamp_seconds" not in names
     assert found["oldest_pending_seconds", ()] == 0
 

@@ -36,6 +36,7 @@ def test_all_is_well() -> None:
         "Connected for 3 min, 5,003 readings a second.",
         "Connected for 3 min, 1 readings a second.",
         "All messages were understood.",
+        "31 rules run: rulebook 6.",
     ]
 
 
@@ -115,6 +116,36 @@ def test_refused_messages() -> None:
     assert found.facts[:2] == (
         ("Refused, unknown alias", "9 messages"), ("Refused, not json", "7 messages"),
     )  # fmt: skip
+
+
+def rules(**more) -> Card:
+    return card(status(rules=replace(status().rules, **more)), "Rules")
+
+
+def test_which_rules_run_and_who_pushed_them() -> None:
+    assert rules().facts == (("Pushed", "by ana: limits of line 2"),)
+    assert rules(revision=0).text == "31 rules run: the rules of this gateway's folder."
+    assert rules(revision=0).facts == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "level", "said"),
+    [
+        ({"why": "revision 7: plant.yaml: line 5: no", "refused": 1}, Level.WARNING, "line 5: no"),
+        ({"trouble": "not_allowed"}, Level.WARNING, "right to read"),
+        ({"trouble": "no_topic"}, Level.OK, ""),
+        ({"failed": 3}, Level.CRITICAL, "Tell whoever"),
+    ],
+)
+def test_rules_that_cannot_be_had(more: dict, level: Level, said: str) -> None:
+    found = rules(**more)
+    assert found.level is level and said in found.hint
+    assert ("New rulebooks", "this cloud has none") in rules(trouble="no_topic").facts
+    assert ("Refused rulebooks", "1") in rules(why="no", refused=1).facts
+
+
+def test_a_rulebook_with_thousands_of_mistakes_fits_on_a_phone() -> None:
+    assert len(rules(why="x" * 2000).hint) < 400
 
 
 @pytest.mark.parametrize(
