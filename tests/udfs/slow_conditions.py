@@ -13,9 +13,16 @@ Told = tuple[bool, int, int]  # fires, onset, time
 
 @dataclass
 class Latched:
-    """Hot for long enough fires; cool ends it; a gap ends what is pending."""
+    """Hot for long enough fires; cool ends it; a gap ends what is pending.
+
+    Or, if `at_least` is given: so many hot ones of the last `of` fire, that many cool ones end it.
+    """
 
     for_ms: int = 0
+    at_least: int | None = None
+    of: int = 1
+    window: list[tuple[int, bool]] = field(default_factory=list)
+    hot: bool = False
     since: int | None = None
     fires: bool = False
     last: int | None = None
@@ -36,12 +43,15 @@ class Latched:
 
     def restart(self) -> None:
         if not self.fires:
-            self.since = None
+            self.since, self.window = None, []
 
     def test(self, time: int, value: float) -> tuple[bool, bool]:
         raise NotImplementedError
 
     def move(self, time: int, hot: bool, cool: bool) -> list[Told]:
+        self.hot = hot
+        if self.at_least is not None:
+            return self.count_up(time, hot, cool, self.at_least)
         if self.fires:
             if not cool:
                 return []
@@ -57,6 +67,18 @@ class Latched:
         self.fires = True
         return [(True, self.since, time)]
 
+    def count_up(self, time: int, hot: bool, cool: bool, at_least: int) -> list[Told]:
+        self.window = [*self.window, (time, not cool if self.fires else hot)][-self.of :]
+        marked = [when for when, mark in self.window if mark]
+        if self.fires and not marked:
+            told = (False, self.since or 0, time)
+            self.fires, self.since = False, None
+            return [told]
+        if self.fires or len(marked) < at_least:
+            return []
+        self.fires, self.since = True, marked[-at_least]
+        return [(True, marked[-at_least], time)]
+
 
 @dataclass
 class SlowThreshold(Latched):
@@ -65,6 +87,28 @@ class SlowThreshold(Latched):
 
     def test(self, time: int, value: float) -> tuple[bool, bool]:
         return value > self.above, value < self.clear_below
+
+
+@dataclass
+class SlowBand(Latched):
+    low: float = 0.0
+    high: float = 0.0
+    margin: float = 0.0
+
+    def test(self, time: int, value: float) -> tuple[bool, bool]:
+        inside = self.low + self.margin <= value <= self.high - self.margin
+        return not self.low <= value <= self.high, inside
+
+
+@dataclass
+class SlowQuality(Latched):
+    qualities: tuple[int, ...] = ()
+
+    def feed(self, time: int, value: float, quality: int) -> list[Told]:
+        return super().feed(time, float(quality if math.isfinite(value) else BAD), GOOD)
+
+    def test(self, time: int, value: float) -> tuple[bool, bool]:
+        return value in self.qualities, value not in self.qualities
 
 
 @dataclass
@@ -112,11 +156,9 @@ class SlowStuck(Latched):
 
 
 @dataclass
-class SlowEwma(Latched):
-    z: float = 4.0
+class SlowLearned(Latched):
     half_life_ms: int = 8000
     warm_up: int = 10
-    min_sigma: float = 0.5
     period_ms: int = 1000
     count: int = 0
     mean: float = 0.0
@@ -126,15 +168,16 @@ class SlowEwma(Latched):
         super().restart()
         self.count = int(self.count * 2 ** -(max(self.paused_ms, 1) / self.half_life_ms))
 
+    def far(self, away: float) -> bool:
+        raise NotImplementedError
+
     def test(self, time: int, value: float) -> tuple[bool, bool]:
-        away = value - self.mean
-        sigma = max(math.sqrt(self.variance), self.min_sigma)
-        hot = self.count >= self.warm_up and abs(away) > self.z * sigma
+        hot = self.count >= self.warm_up and self.far(value - self.mean)
         return hot, not hot
 
     def feed(self, time: int, value: float, quality: int) -> list[Told]:
         told = super().feed(time, value, quality)
-        if self.usable(value, quality) and not self.fires and self.since is None:
+        if self.usable(value, quality) and not self.fires and not self.hot:
             self.learn(value)
         return told
 
@@ -146,6 +189,24 @@ class SlowEwma(Latched):
         self.mean += weight * away
         self.variance = (1 - weight) * (self.variance + weight * away * away)
         self.count = min(self.count + 1, memory)
+
+
+@dataclass
+class SlowEwma(SlowLearned):
+    z: float = 4.0
+    min_sigma: float = 0.5
+
+    def far(self, away: float) -> bool:
+        return abs(away) > self.z * max(math.sqrt(self.variance), self.min_sigma)
+
+
+@dataclass
+class SlowBaseline(SlowLearned):
+    by: float = 0.0
+    share: float = 0.0
+
+    def far(self, away: float) -> bool:
+        return abs(away) > max(self.by, self.share * abs(self.mean))
 
 
 @dataclass

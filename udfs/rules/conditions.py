@@ -5,30 +5,36 @@ Every check hangs on a field rather than on the whole, so that one mistake does 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from udfs.batch import Quality
+from udfs.conditions.band import Band
 from udfs.conditions.base import Condition, View
 from udfs.conditions.latch import Ints
 from udfs.conditions.no_data import NoData
+from udfs.conditions.quality import QualityIs, codes
 from udfs.conditions.rate_of_change import RateOfChange
 from udfs.conditions.stuck import Stuck
 from udfs.conditions.threshold import Threshold
-from udfs.detectors.ewma import Ewma
-from udfs.rules.base import Finite, Periods, Positive, Seconds, SomeSeconds, Strict, mistake, ms
+from udfs.rules.base import Finite, Periods, Positive, SomeSeconds, Strict, mistake, ms
+from udfs.rules.detectors import BaselineModel, EwmaModel
+from udfs.rules.lasting import Lasting
 from udfs.watch.readings import GAP_PERIODS
+from udfs.wording import hint
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class ThresholdModel(Strict):
-    """Above or below a limit for `for_s`, until back past the clear limit."""
+class ThresholdModel(Lasting):
+    """Above or below a limit, until back past the clear limit."""
 
     above: Finite | None = None
     below: Finite | None = None
     clear_below: Finite | None = None
     clear_above: Finite | None = None
-    for_s: Seconds = 0
 
     @field_validator("below")
     @classmethod
@@ -78,17 +84,16 @@ class ThresholdModel(Strict):
         above = self.above is not None
         limit, clear = (self.above, self.clear_below) if above else (self.below, self.clear_above)
         assert limit is not None
-        return Threshold(limit, above, clear, for_ms=ms(self.for_s))
+        return Threshold(limit, above, clear, **self.patience)
 
 
-class RateOfChangeModel(Strict):
+class RateOfChangeModel(Lasting):
     """A change by more than `per_s` units per second, measured over `window_s`."""
 
     per_s: Positive
     window_s: SomeSeconds
     direction: Literal["up", "down", "either"] = "either"
     clear_per_s: Positive | None = None
-    for_s: Seconds = 0
 
     @field_validator("clear_per_s")
     @classmethod
@@ -107,7 +112,7 @@ class RateOfChangeModel(Strict):
             ms(self.window_s),
             self.direction,
             self.clear_per_s,
-            for_ms=ms(self.for_s),
+            **self.patience,
         )
 
 
@@ -116,7 +121,7 @@ class StuckModel(Strict):
 
     for_s: SomeSeconds
     for_periods: Annotated[int, Field(ge=1, le=100_000)] = GAP_PERIODS
-    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    tolerance: NotNegative = 0
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
@@ -136,35 +141,70 @@ class NoDataModel(Strict):
         return NoData(_at_least(self.for_s, GAP_PERIODS, period_ms), view)
 
 
-class EwmaModel(Strict):
-    """A reading far from its sensor's own recent mean, in standard deviations."""
+class BandModel(Lasting):
+    """Outside of `low` to `high`, until back inside by `clear_margin`."""
 
-    z: Positive
-    half_life_s: SomeSeconds
-    warm_up: Annotated[int, Field(ge=10, le=100_000)] = 60
-    min_sigma: Positive
-    clear_z: Positive | None = None
-    for_s: Seconds = 0
+    low: Finite
+    high: Finite
+    clear_margin: NotNegative = 0
 
-    @field_validator("clear_z")
+    @field_validator("high")
     @classmethod
-    def _clears_under(cls, clear: float | None, info: ValidationInfo) -> float | None:
-        z = info.data.get("z")
-        if clear is not None and z is not None and clear > z:
-            raise mistake(f"clear_z {clear:g} is not below the limit {z:g}", f"give {z:g} or less")
-        return clear
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low")
+        if low is not None and high <= low:
+            raise mistake(f"high {high:g} is not above low {low:g}", f"give more than {low:g}")
+        return high
+
+    @field_validator("clear_margin")
+    @classmethod
+    def _leaves_room(cls, margin: float, info: ValidationInfo) -> float:
+        low, high = info.data.get("low"), info.data.get("high")
+        if low is None or high is None:
+            return margin
+        most = high / 2 - low / 2
+        if margin > most:
+            raise mistake(
+                f"clear_margin {margin:g} leaves nothing of the band", f"give {most:g} or less"
+            )
+        return margin
 
     def build(self, period_ms: Periods) -> Condition:
         """The condition for sensors of these sampling periods, shape (m,)."""
-        return Ewma(
-            z=self.z,
-            half_life_ms=ms(self.half_life_s),
-            period_ms=period_ms.astype(np.float64),
-            warm_up=self.warm_up,
-            min_sigma=self.min_sigma,
-            clear_z=self.clear_z,
-            for_ms=ms(self.for_s),
-        )
+        return Band(self.low, self.high, float(self.clear_margin), **self.patience)
+
+
+QUALITIES = {
+    "bad": Quality.BAD,
+    "uncertain": Quality.UNCERTAIN,
+    "stuck": Quality.STUCK,
+    "clock": Quality.CLOCK_REPAIRED,
+}
+
+
+class QualityModel(Lasting):
+    """Readings of one of these qualities, whatever their values."""
+
+    is_: list[str] = Field(alias="is")
+
+    @field_validator("is_", mode="before")
+    @classmethod
+    def _one_or_many(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
+
+    @field_validator("is_")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if not names:
+            raise mistake('"is" is empty', f"name at least one of {', '.join(QUALITIES)}")
+        for name in names:
+            if name not in QUALITIES:
+                raise mistake(f'unknown quality "{name}"', hint(name, QUALITIES))
+        return names
+
+    def build(self, period_ms: Periods) -> Condition:
+        """The condition for sensors of these sampling periods, shape (m,)."""
+        return QualityIs(codes=codes(QUALITIES[name] for name in self.is_), **self.patience)
 
 
 def _at_least(seconds: float, periods: int, period_ms: Periods) -> Ints:
@@ -172,17 +212,29 @@ def _at_least(seconds: float, periods: int, period_ms: Periods) -> Ints:
     return np.maximum(ms(seconds), period_ms.astype(np.int64) * periods)
 
 
-AnyCondition = ThresholdModel | RateOfChangeModel | StuckModel | NoDataModel | EwmaModel
+AnyCondition = (
+    ThresholdModel
+    | BandModel
+    | RateOfChangeModel
+    | StuckModel
+    | NoDataModel
+    | QualityModel
+    | EwmaModel
+    | BaselineModel
+)
 
 
 class ConditionModel(Strict):
     """Exactly one of these."""
 
     threshold: ThresholdModel | None = None
+    band: BandModel | None = None
     rate_of_change: RateOfChangeModel | None = None
     stuck: StuckModel | None = None
     no_data: NoDataModel | None = None
+    quality: QualityModel | None = None
     ewma: EwmaModel | None = None
+    baseline: BaselineModel | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ConditionModel:
