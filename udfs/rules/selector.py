@@ -83,7 +83,7 @@ class Selector(Strict):
         for glob, text in (self.facility, catalogue.facility), (self.gateway, catalogue.gateway):
             if glob is not None and not matcher(glob)(text):
                 return np.empty(0, np.intp)
-        return _index(catalogue).slots(self)
+        return _slots(self, catalogue)
 
 
 def _said(value: str | list[str] | None) -> tuple[str, ...]:
@@ -151,6 +151,13 @@ class _Index:
 def _any_of(texts: Texts, globs: Sequence[str]) -> list[int]:
     numbers = (number for glob in globs for number in texts.numbers(glob))
     return list(dict.fromkeys(numbers))
+
+
+@lru_cache(maxsize=64)  # what many rules say, as "*inlet" of signals
+def _slots(selector: Selector, catalogue: Catalogue) -> Slots:
+    found = _index(catalogue).slots(selector)
+    found.flags.writeable = False
+    return found
 
 
 @lru_cache(maxsize=4)  # all rules are bound to one catalogue, then the next; an index is a megabyte
