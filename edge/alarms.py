@@ -5,10 +5,11 @@
     messages = board.take(events)                       # events that are on disk
     messages = board.messages()                         # after each connect to the broker
 
-Each alarm has one MQTT topic, `<alarm topic>/<rule>/<subject>`. While it fires, its event is
-retained there, so that a panel that connects later sees it. When it is resolved, the resolved event
-comes once, not retained, then an empty retained message that clears the topic. In the subject, `/`,
-`+`, `#`, `%` and control characters are percent-encoded, so that all topics have as many levels.
+Each alarm has one MQTT topic, `<alarm topic>/<rule>/<subject>`. While it fires, its newest event is
+retained there (firing, or updated when its severity changed), so that a panel that connects later
+sees it. When it is resolved, the resolved event comes once, not retained, then an empty retained
+message that clears the topic. In the subject, `/`, `+`, `#`, `%` and control characters are
+percent-encoded, so that all topics have as many levels.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from udfs.alerts import FIRING, AlertEvent, to_json
+from udfs.alerts import FIRING, RESOLVED, SEVERITIES, UPDATED, AlertEvent, to_json
 
 MAX_FIRING = 2000
 MAX_EVENTS = 200
-SEVERITIES = ("critical", "warning", "info")
+WORST_FIRST = tuple(reversed(SEVERITIES))
 
 _SPECIAL = re.compile(r"[%/+#\x00-\x1f\x7f]")
 
@@ -51,15 +52,26 @@ class Firing:
     def take(self, event: AlertEvent) -> bool:
         """Note an event. Returns: False when it tells nothing new."""
         here = event.id in self._known or event.id in self._more
-        if event.status != FIRING:
+        if event.status == RESOLVED:
             self._known.pop(event.id, None)
             self._more.pop(event.id, None)
             return here
-        if not here and len(self._known) < MAX_FIRING:
+        if here and not self._is_newer(event):
+            return False
+        if event.id in self._known or (not here and len(self._known) < MAX_FIRING):
             self._known[event.id] = event
-        elif not here:
+        else:
             self._more[event.id] = event.severity
-        return not here
+        return True
+
+    def _is_newer(self, event: AlertEvent) -> bool:
+        """Whether an alert that fires has another severity now."""
+        if event.status != UPDATED:
+            return False
+        known = self._known.get(event.id)
+        if known is None:
+            return self._more[event.id] != event.severity
+        return known.status == FIRING or event.event_ms > known.event_ms
 
     def events(self) -> list[AlertEvent]:
         """The alerts of which everything is known."""
@@ -69,7 +81,7 @@ class Firing:
         """How many fire, of each severity, all of them counted."""
         found = Counter(event.severity for event in self.events())
         found.update(list(self._more.values()))
-        return {severity: found[severity] for severity in SEVERITIES}
+        return {severity: found[severity] for severity in WORST_FIRST}
 
     def to_plain(self) -> dict[str, Any]:
         """The state as what JSON knows."""
@@ -89,7 +101,7 @@ class Alarms:
     """What a person is shown. firing: worst first, then newest. events: newest first."""
 
     firing: tuple[AlertEvent, ...] = ()
-    by_severity: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
+    by_severity: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(WORST_FIRST, 0))
     events: tuple[AlertEvent, ...] = ()
 
     @property
@@ -134,7 +146,7 @@ class AlarmBoard:
 
     def view(self) -> Alarms:
         """What to show now."""
-        order = {severity: place for place, severity in enumerate(SEVERITIES)}
+        order = {severity: place for place, severity in enumerate(WORST_FIRST)}
         firing = sorted(self._firing.events(), key=lambda e: (order[e.severity], -e.onset_ms))
         return Alarms(tuple(firing), self._firing.by_severity(), tuple(reversed(self._events)))
 
@@ -145,12 +157,14 @@ class AlarmBoard:
 
     def _tell(self, event: AlertEvent) -> list[Message]:
         topic = self.topic_of(event)
-        if event.status == FIRING:
+        if event.status == FIRING or (event.status == UPDATED and topic not in self._shown):
             self._shown[topic] = event.id
-            return [self._retained(event)]
+        mine = self._shown.get(topic) == event.id  # else a newer alert has the topic now
+        if event.status != RESOLVED:
+            return [Message(topic, to_json(event), mine)]
         resolved = Message(topic, to_json(event), False)
-        if self._shown.get(topic) != event.id:
-            return [resolved]  # a newer alert has the topic now
+        if not mine:
+            return [resolved]
         del self._shown[topic]
         return [resolved, Message(topic, b"", True)]
 

@@ -21,7 +21,8 @@ FIRING = "firing"
 UPDATED = "updated"
 RESOLVED = "resolved"
 SEVERITIES = ("info", "warning", "critical")  # rising
-GATEWAY = "gateway"  # the subject of an alert about a whole gateway
+GATEWAY = "gateway"  # the subject, and the kind, of an alert about a whole gateway
+ASSET = "asset"  # the kind of an alert about an asset
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ def _summary(seen: Seen, began_s: float) -> dict[str, Any]:
         **{f"dead_letters_{why}": count for why, count in sorted(seen.dead_letters.items())},
         "alerts": sum(seen.alerts.values()),
         **{f"alerts_{rule}": count for rule, count in sorted(seen.alerts.items())},
+        "alerts_updated": seen.updated,
         "alerts_resolved": seen.resolved,
         "alerts_seen_at_the_edge_first": seen.edge_first,
         "batches_by_backlog": seen.sent("backlog"),

@@ -13,6 +13,7 @@ from jobs.cli.ledger import Books
 from jobs.cli.watch import read_alert
 from jobs.common.tail import Message
 from udfs import rollup
+from udfs.alerts import RESOLVED, UPDATED
 from udfs.ledger import Balance
 from udfs.records import ALERTS, DEAD_LETTERS, EDGE_ALERTS, ROLLUPS
 from udfs.rollup import PROVISIONAL
@@ -22,7 +23,7 @@ SHOWN_ALERTS = 10
 
 @dataclass
 class Seen:
-    """Counts of one run. Alerts are counted once an id, as every receiver must."""
+    """Counts of one run. Each event of an alert is taken once, as every receiver must."""
 
     books: Books = field(default_factory=Books)
     progress: dict[str, Any] = field(default_factory=dict)
@@ -32,13 +33,14 @@ class Seen:
     incomplete: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
+    updated: int = 0
     resolved: int = 0
     newest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
     latencies_ms: list[float] = field(default_factory=list)
     gateways: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     edge_first: int = 0
     first_alert_s: float | None = None
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)
 
     def take(self, message: Message) -> None:
         """Take in a record of any topic that the demo reads."""
@@ -53,11 +55,15 @@ class Seen:
 
     def _take_alert(self, message: Message) -> None:
         alert = read_alert(message)
-        if (alert["id"], alert["status"]) in self._told:
+        if message.headers["ce_id"] in self._told:
             return
-        self._told.add((alert["id"], alert["status"]))
-        if alert["status"] != "firing":
+        self._told.add(message.headers["ce_id"])
+        if alert["status"] == RESOLVED:
             self.resolved += 1
+            return
+        if alert["status"] == UPDATED:
+            self.updated += 1
+            self.newest.appendleft(alert)
             return
         self.edge_first += message.topic != ALERTS
         self.alerts[alert["rule"]] += 1

@@ -31,6 +31,20 @@ def test_alerts_are_counted_once_an_id_and_status() -> None:
     assert found.latencies_ms == [500.0, 500.0]
 
 
+def test_an_alert_that_changes_is_one_alert_and_shown_anew() -> None:
+    worse = {"severity": "critical", "event_ms": 1_700_000_100_000}
+    milder = {"severity": "warning", "event_ms": 1_700_000_200_000}
+    found = seen(
+        alert(1, severity="warning"), alert(1, "updated", **worse), alert(1, "updated", **worse),
+        alert(1, "updated", **milder), alert(1, "resolved", **worse),
+    )  # fmt: skip
+    assert (found.alerts, found.updated, found.resolved) == ({"bearing-hot": 1}, 2, 1)
+    assert [(item["status"], item["severity"]) for item in found.newest] == [
+        ("updated", "warning"), ("updated", "critical"), ("firing", "warning"),
+    ]  # fmt: skip
+    assert len(found.latencies_ms) == 1
+
+
 def test_alerts_by_rule_and_those_from_the_backlog() -> None:
     found = seen(alert(1), alert(2, rule="silent"), alert(3, late=True))
     assert found.alerts == {"bearing-hot": 2, "silent": 1}

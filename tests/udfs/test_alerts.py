@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from udfs.alerts import AlertEvent, alert_id, finite, from_json, rfc3339, to_cloudevent, to_json
+from udfs.alerts import (
+    AlertEvent,
+    alert_id,
+    event_id,
+    finite,
+    from_json,
+    rfc3339,
+    to_cloudevent,
+    to_json,
+)
 
 EVENT = AlertEvent(
     id="0b0e9f6e-6a39-5d6c-a6f4-6ad9d9f6b0a1",
@@ -75,8 +84,21 @@ def test_resolved_has_the_same_key_and_another_ce_id_and_no_trace_means_no_heade
     assert "traceparent" not in headers
 
 
+def test_each_update_has_a_ce_id_of_its_own_and_the_same_key() -> None:
+    first = replace(EVENT, status="updated", severity="critical")
+    key, _, headers = to_cloudevent(first)
+    assert (key, headers["ce_id"]) == (EVENT.id, EVENT.id + "/updated/1700000003250")
+    assert headers["ce_type"] == "io.hardiot.alert.updated.v1"
+    assert event_id(replace(first, event_ms=1_700_000_003_251)) != headers["ce_id"]
+    assert event_id(EVENT) == EVENT.id + "/firing"
+
+
 def test_there_and_back() -> None:
-    for event in (EVENT, replace(EVENT, value=None, limit=None, late=True)):
+    for event in (
+        EVENT,
+        replace(EVENT, value=None, limit=None, late=True),
+        replace(EVENT, status="updated"),
+    ):
         assert from_json(to_json(event)) == event
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from udfs.alerts import FIRING, GATEWAY, RESOLVED, AlertEvent, alert_id, finite
+from udfs.alerts import ASSET, FIRING, GATEWAY, RESOLVED, AlertEvent, alert_id, finite
 from udfs.catalogue import Catalogue
 from udfs.conditions.latch import Found
+from udfs.watch.course import Told
 from udfs.watch.silence import Silent
 from udfs.wording import render
 
@@ -34,6 +35,13 @@ class Named(Protocol):
     def text(self) -> str: ...
 
 
+def _told(rule: Named, found: Found) -> Told:
+    """What is told of a finding of a rule whose alerts have no life of their own."""
+    seen = finite(found.value), finite(found.limit)
+    status, text = (FIRING, rule.text) if found.firing else (RESOLVED, "")
+    return Told(status, rule.severity, text, found.onset_ms, found.event_ms, *seen)
+
+
 @dataclass(frozen=True)
 class Teller:
     """Makes alert events of findings at one gateway."""
@@ -44,53 +52,52 @@ class Teller:
         self, rule: Named, unit: str, slot: int, found: Found, occasion: Occasion
     ) -> AlertEvent:
         """A sensor began or ceased to fire. unit: of value and limit, {} is the sensor's own."""
+        return self.sensor_told(rule, unit, slot, _told(rule, found), occasion)
+
+    def sensor_told(
+        self, rule: Named, unit: str, slot: int, told: Told, occasion: Occasion
+    ) -> AlertEvent:
+        """What an alert of a sensor came to, with a severity and a text of its own."""
         catalogue = self.catalogue
         return self._event(
             rule,
-            found.firing,
+            told,
             occasion,
             subject=catalogue.name[slot],
             asset=catalogue.asset[slot],
             kind=catalogue.kind[slot],
             unit=unit.format(catalogue.unit[slot]),
-            value=finite(found.value),
-            limit=finite(found.limit),
-            onset_ms=found.onset_ms,
-            event_ms=found.event_ms,
         )
+
+    def asset(
+        self, rule: Named, unit: str, asset: str, told: Told, occasion: Occasion
+    ) -> AlertEvent:
+        """What an alert of an asset came to. unit: of value and limit, "" for a pattern."""
+        return self._event(rule, told, occasion, subject=asset, asset=asset, kind=ASSET, unit=unit)
 
     def gateway(self, rule: Named, silent: Silent, occasion: Occasion) -> AlertEvent:
         """The gateway fell silent or is back."""
-        return self._event(
-            rule,
-            silent.firing,
-            occasion,
-            subject=GATEWAY,
-            asset="",
-            kind=GATEWAY,
-            unit="s",
-            value=silent.silent_s,
-            limit=silent.limit_s,
-            onset_ms=silent.onset_ms,
-            event_ms=silent.event_ms,
-        )
+        times = silent.onset_ms, silent.event_ms
+        found = Found(0, silent.firing, *times, silent.silent_s, silent.limit_s)
+        return self.gateway_told(rule, _told(rule, found), occasion)
+
+    def gateway_told(self, rule: Named, told: Told, occasion: Occasion) -> AlertEvent:
+        """What the alert of the silent gateway came to."""
+        return self._event(rule, told, occasion, subject=GATEWAY, asset="", kind=GATEWAY, unit="s")
 
     def _event(
         self,
         rule: Named,
-        firing: bool,
+        told: Told,
         occasion: Occasion,
         *,
         subject: str,
         asset: str,
         kind: str,
         unit: str,
-        value: float | None,
-        limit: float | None,
-        onset_ms: int,
-        event_ms: int,
     ) -> AlertEvent:
         facility, gateway = self.catalogue.facility, self.catalogue.gateway
+        onset_ms, event_ms = told.onset_ms, told.event_ms
         duration_s = (event_ms - onset_ms) / 1000
         words = {
             "sensor": subject,
@@ -99,31 +106,34 @@ class Teller:
             "gateway": gateway,
             "kind": kind,
             "unit": unit,
-            "value": value,
-            "limit": limit,
+            "value": told.value,
+            "limit": told.limit,
             "duration_s": duration_s,
             "rule": rule.name,
-            "severity": rule.severity,
+            "severity": told.severity,
+            "count": told.matched,
         }
+        down = f"{subject}: {rule.name} came down to {told.severity}"
         ended = f"{subject}: {rule.name} ended after {duration_s:.6g} s"
+        plain = ended if told.status == RESOLVED else down
         return AlertEvent(
             id=alert_id(facility, gateway, subject, rule.name, rule.version, onset_ms),
-            status=FIRING if firing else RESOLVED,
+            status=told.status,
             rule=rule.name,
             rule_version=rule.version,
-            severity=rule.severity,
+            severity=told.severity,
             facility=facility,
             gateway=gateway,
             subject=subject,
             asset=asset,
             kind=kind,
             unit=unit,
-            value=value,
-            limit=limit,
+            value=told.value,
+            limit=told.limit,
             onset_ms=onset_ms,
             event_ms=event_ms,
             created_ms=occasion.created_ms,
             late=occasion.late,
-            text=render(rule.text, words) if firing else ended,
+            text=render(told.text, words) if told.text else plain,
             traceparent=occasion.traceparent,
         )

@@ -48,6 +48,54 @@ def test_what_was_told_is_not_told_again() -> None:
     ]  # fmt: skip
 
 
+def updated(event: AlertEvent, severity: str, after_ms: int = 300) -> AlertEvent:
+    return replace(event, status="updated", severity=severity, event_ms=event.event_ms + after_ms)
+
+
+def test_an_alarm_that_escalates_takes_the_place_of_what_it_was() -> None:
+    board = AlarmBoard(TOPIC)
+    (told,) = board.take([alert(1)])
+    board.take([alert(2, "pump-2.flow")])
+    worse = updated(alert(1), "critical")
+    (again,) = board.take([worse])
+    assert (again.topic, again.retain, from_json(again.payload)) == (told.topic, True, worse)
+    assert board.view().firing == (worse, alert(2, "pump-2.flow"))
+    assert board.view().by_severity == {"critical": 1, "warning": 1, "info": 0}
+    assert board.view().events[0] == worse
+    assert board.messages()[0] == again
+    # what a restart brings once more, the older ones too
+    assert board.take([alert(1), worse, updated(alert(1), "info", 200)]) == []
+    (down,) = board.take([updated(alert(1), "warning", 400)])
+    assert from_json(down.payload).severity == "warning" and down.retain
+    resolved, clear = board.take([ended(alert(1))])
+    assert (resolved.retain, clear.payload) == (False, b"")
+
+
+def test_an_update_of_an_alarm_whose_topic_a_newer_one_has_is_not_retained() -> None:
+    board = AlarmBoard(TOPIC)
+    board.take([alert(1), alert(2)])
+    (only,) = board.take([updated(alert(1), "critical")])
+    assert not only.retain
+
+
+def test_an_update_of_an_alarm_that_nobody_knew_is_an_alarm() -> None:
+    board = AlarmBoard(TOPIC)
+    (told,) = board.take([updated(alert(1), "critical")])
+    assert told.retain and board.view().count == 1
+    assert len(board.take([ended(alert(1))])) == 2
+
+
+def test_beyond_the_bound_an_update_changes_the_severity() -> None:
+    firing = Firing()
+    for number in range(MAX_FIRING + 2):
+        firing.take(alert(number, f"s{number}"))
+    last = alert(MAX_FIRING + 1, "s")
+    assert firing.take(updated(last, "critical")) and not firing.take(updated(last, "critical"))
+    assert firing.by_severity() == {"critical": 1, "warning": MAX_FIRING + 1, "info": 0}
+    assert len(firing.events()) == MAX_FIRING
+    assert firing.take(ended(last)) and firing.by_severity()["critical"] == 0
+
+
 def test_subjects_cannot_make_other_topics() -> None:
     board = AlarmBoard(TOPIC)
     (told,) = board.take([alert(subject="line/1+#%\x00 ü")])
