@@ -175,7 +175,7 @@ def test_what_cannot_be_computed_is_no_value(value: float) -> None:
     assert values(made, state, batch([1], 2, sensor=[0])) == [(0, 5, 2)]
     # not usable, so that only a view of all readings shows it
     made = signal(TWO, DELTA | {"value": "1 / outlet + 0 * inlet"})
-    assert made.rounds(made.start(), [Round(None, np.full(4, value), T0)]) == []
+    assert made.rounds(made.start(), [Round(None, np.array([1, value, 1, value]), T0)]) == []
     # all of the inputs are good, one value is not
     assert values(made, made.start(), batch([1, 0, 1, 4], 0)) == [(1, 0.25, 0)]
 
