@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from jobs.cli import admit, demo, docs, gateway, jobs, ledger, rules, simulate, sql, stack, watch
+from jobs.cli import (
+    admit,
+    backtest,
+    demo,
+    docs,
+    gateway,
+    jobs,
+    ledger,
+    rules,
+    simulate,
+    sql,
+    stack,
+    watch,
+)
 from jobs.cli.bench import main as bench
 from jobs.cli.output import log
 from jobs.common.errors import HardiotError, SettingsError
@@ -37,6 +50,7 @@ for command in (
     app.command()(command)
 app.command(context_settings=jobs.RUN_CONTEXT)(jobs.run)
 app.command(context_settings=jobs.RUN_CONTEXT)(sql.sql)
+rules.rules_app.command()(backtest.backtest)
 app.add_typer(rules.rules_app)
 
 
