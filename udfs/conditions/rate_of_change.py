@@ -86,33 +86,22 @@ class RateOfChange(Latched):
             self._turn(state, entry, pick(readings.time, places), readings.value[places])
 
     def _turn(self, state: State, at: slice | Slots, time: Whole, value: Floats) -> None:
+        """Find the reference anew: the youngest that is a window old. Keep what is due."""
         window_ms = pick(self.window_ms, at)
         every_ms = -(-window_ms // _KEPT_A_WINDOW)
-        # rows are newest first, so the number of too young ones is the row that is wanted
-        young = np.zeros(len(value), np.intp)
-        for kept_ms in state["kept_ms"]:
-            young += time - kept_ms[at] < window_ms
-        _refer(state, at, young)
-        due = time - state["kept_ms"][0, at] >= every_ms
-        _keep(state, at, time, value, due)
-        oldest = _place(np.maximum(young + due - 1, 0), at)
-        state["wake_ms"][at] = np.minimum(
-            state["kept_ms"][0, at] + every_ms, state["kept_ms"][oldest] + window_ms
-        )
-
-
-def _place(row: Slots, at: slice | Slots) -> tuple[Slots, Slots]:
-    """Where the reading in each entry's row is."""
-    entry = np.arange(len(row)) if isinstance(at, slice) else at
-    return np.minimum(row, _KEPT_A_WINDOW), entry
-
-
-def _refer(state: State, at: slice | Slots, young: Slots) -> None:
-    """The youngest reading that is a window old becomes the reference."""
-    place = _place(young, at)
-    state["reference_ms"][at] = state["kept_ms"][place]
-    # all are too young only where the window was made longer meanwhile
-    state["reference"][at] = np.where(young > _KEPT_A_WINDOW, np.nan, state["kept"][place])
+        # stays so only where the window was made longer meanwhile, and no kept one is old enough
+        reference_ms, reference = np.full(len(value), NEVER), np.full(len(value), np.nan)
+        oldest_ms: Whole = time  # of those that are too young yet
+        for row in range(_KEPT_A_WINDOW, -1, -1):
+            kept_ms = state["kept_ms"][row][at]
+            old = time - kept_ms >= window_ms
+            reference_ms = np.where(old, kept_ms, reference_ms)
+            reference = np.where(old, state["kept"][row][at], reference)
+            oldest_ms = np.where(old, time, np.minimum(oldest_ms, kept_ms))
+        state["reference_ms"][at], state["reference"][at] = reference_ms, reference
+        _keep(state, at, time, value, time - kept_ms >= every_ms)
+        newest_ms = state["kept_ms"][0][at]
+        state["wake_ms"][at] = np.minimum(newest_ms + every_ms, oldest_ms + window_ms)
 
 
 def _keep(state: State, at: slice | Slots, time: Whole, value: Floats, due: Bools) -> None:
