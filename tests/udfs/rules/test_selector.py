@@ -24,7 +24,7 @@ many = st.lists(letters, max_size=8).map(lambda texts: texts + [f"x{i}" for i in
 @given(st.one_of(st.lists(letters, max_size=8), many), letters)
 @example(["ab"], "a*b*b")
 @example(["aXb", "a"], "a*a")
-@example(["ababa", "abaaba"], "*aba*aba*")
+@example(["ababax", "abaaba"], "*aba*aba*")
 @example(["[a", "xa"] + [f"[{i}" for i in range(64)], "[a*")
 def test_globs_are_those_of_fnmatch(texts: list[str], glob: str) -> None:
     expected = [i for i, text in enumerate(texts) if fnmatchcase(text, glob)]
