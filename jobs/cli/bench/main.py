@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.bench import alerts, drain, mqtt, rollup, simulate, spool
+from jobs.cli.bench import alerts, drain, mqtt, rollup, rules, simulate, spool, watch_loop
 from jobs.cli.bench.machine import describe
 from jobs.cli.output import Format, OutputOption, show_item
 
@@ -34,6 +34,7 @@ class Bench(StrEnum):
     SPOOL = "spool"
     MQTT = "mqtt"
     DRAIN = "drain"
+    RULES = "rules"
 
 
 def bench(
@@ -42,11 +43,18 @@ def bench(
         int, typer.Option(min=10, help="About how long to measure; drain: the outage.")
     ] = 60,
     facilities: Annotated[int, typer.Option(help="Gateways, of 5,000 sensors each.")] = 100,
-    taskmanagers: Annotated[int, typer.Option(help="Slots of job rollup_readings.")] = 1,
+    taskmanagers: Annotated[int, typer.Option(help="Slots of the job, in rollup and rules.")] = 1,
     folder: Annotated[
         Path | None, typer.Option(help="New folder on the disk that spool measures.")
     ] = None,
     rate: Annotated[int, typer.Option(help="Readings a second that mqtt publishes.")] = mqtt.RATE,
+    rule_count: Annotated[
+        int,
+        typer.Option("--rules", min=1, help="Rules; the 101st and later ones match nothing."),
+    ] = 100,
+    in_process: Annotated[
+        bool, typer.Option(help="rules: in a plain loop without Flink, and what each part costs.")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Measure on this machine and print one object.
@@ -61,6 +69,10 @@ def bench(
         found = spool.measure(seconds, folder)
     elif name is Bench.MQTT:
         found = mqtt.measure(seconds, rate)
+    elif name is Bench.RULES and in_process:
+        found = watch_loop.measure(rule_count, seconds)
+    elif name is Bench.RULES:
+        found = rules.measure(rule_count, facilities, seconds, taskmanagers)
     elif name is Bench.DRAIN:
         found = drain.measure(seconds)
     else:
