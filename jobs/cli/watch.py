@@ -1,9 +1,10 @@
-"""hardiot watch: alerts, rollups, ledger lines or dead letters as they come."""
+"""hardiot watch: alerts, rollups, ledger lines, dead letters, what conditions and SQL find."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,10 +15,18 @@ from rich.console import Console
 from jobs.cli.output import Format, OutputOption, show_json
 from jobs.cli.where import BootstrapOption, find_bootstrap
 from jobs.common.tail import Message, Tail
-from udfs import rollup
+from udfs import condition_events, rollup
 from udfs.alerts import from_json
 from udfs.detect_step import SENT_MS
-from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, EDGE_ALERTS, ROLLUPS
+from udfs.records import (
+    ALERTS,
+    CONDITION_EVENTS,
+    COUNTED,
+    DEAD_LETTERS,
+    EDGE_ALERTS,
+    PATTERN_MATCHES,
+    ROLLUPS,
+)
 
 
 class Stream(StrEnum):
@@ -27,6 +36,8 @@ class Stream(StrEnum):
     ROLLUPS = "rollups"
     LEDGER = "ledger"
     DEAD_LETTERS = "dead-letters"
+    CONDITION_EVENTS = "condition-events"
+    PATTERN_MATCHES = "pattern-matches"
 
 
 def watch(
@@ -70,9 +81,14 @@ def read_rollup(message: Message) -> dict[str, Any]:
 
 
 def read_line(message: Message) -> dict[str, Any]:
-    """A ledger line of the cloud."""
+    """A record that is one JSON object: a ledger line of the cloud, a match of SQL."""
     fields: dict[str, Any] = json.loads(message.value)
     return fields
+
+
+def read_condition_event(message: Message) -> dict[str, Any]:
+    """The fields of a condition event."""
+    return asdict(condition_events.from_json(message.value))
 
 
 def read_dead_letter(message: Message) -> dict[str, Any]:
@@ -85,6 +101,8 @@ _READERS: dict[Stream, tuple[list[str], list[str], Callable[[Message], dict[str,
     Stream.ROLLUPS: ([ROLLUPS], [], read_rollup),
     Stream.LEDGER: ([], [COUNTED], read_line),
     Stream.DEAD_LETTERS: ([DEAD_LETTERS], [], read_dead_letter),
+    Stream.CONDITION_EVENTS: ([CONDITION_EVENTS], [], read_condition_event),
+    Stream.PATTERN_MATCHES: ([PATTERN_MATCHES], [], read_line),
 }
 
 
@@ -107,6 +125,19 @@ def line(stream: Stream, row: dict[str, Any]) -> str:
             f"{clock(row['counted_ms'])}  {row['facility']}/{row['gateway']}  through "
             f"{row['contiguous_through']:,}  {row['readings']:,} readings  {row['missing']} missing"
             f"  {row['duplicates']} duplicates  {row['refused']} refused"
+        )
+    if stream is Stream.CONDITION_EVENTS:
+        name = f"{row['rule']}/{row['event']}" if row["event"] else row["rule"]
+        value = "-" if row["value"] is None else f"{row['value']:.6g} {row['unit']}"
+        late = " (late)" if row["late"] else ""
+        return (
+            f"{clock(row['time_ms'])}  {row['phase']:5}  {row['facility']}/{row['gateway']}  "
+            f"{row['subject']}  {name}  {value}{late}"
+        )
+    if stream is Stream.PATTERN_MATCHES:
+        return (
+            f"{clock(row['end_ms'])}  {row['pattern']}  {row['facility']}/{row['gateway']}/"
+            f"{row['asset']}  {row['text']}"
         )
     return f"{row['topic']}@{row['offset']}  {row['key']}  {row['reason']}: {row['detail']}"
 

@@ -34,8 +34,8 @@ CREATE TABLE condition_events (
   -- A partition without events holds back the watermark of all: after 10 s it is left out.
   'scan.watermark.idle-timeout' = '10 s',
   'format' = 'json',
-  -- A record that is not JSON is skipped, a field of another type is NULL. Without this one bad
-  -- record stops the job, again after every restart.
+  -- What is not JSON, or of other types, is passed over. Without this one bad record stops the job,
+  -- again after every restart.
   'json.ignore-parse-errors' = 'true'
 );
 
@@ -72,8 +72,8 @@ SELECT
     || shaking_subject || ' at ' || CAST(ROUND(shaking_value, 1) AS STRING) || ' ' || shaking_unit
     || ' ' || CAST((end_ms - begin_ms) / 1000 AS STRING) || ' s later'
 FROM (
-  -- Filter before the pattern, not in it: rows that cannot match cost state and time. A NULL time
-  -- would stop the job. Late events come hours after their time, far behind the watermark.
+  -- Filter before the pattern, not in it: rows that cannot match cost state and time. Late events
+  -- come hours after their time, far behind the watermark; say that they are not wanted.
   SELECT * FROM condition_events
   WHERE rule = 'bearing-failing' AND time_ms IS NOT NULL AND NOT late
     AND REGEXP(facility, '^(${facilities})$$')

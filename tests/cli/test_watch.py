@@ -13,8 +13,10 @@ from jobs.cli.main import app
 from jobs.cli.watch import clock, read_alert
 from jobs.common.tail import Message
 from tests.cli.messages import READ_S, FakeTail, alert, counted, dead_letter
+from tests.udfs.test_condition_events import EVENT
 from tests.udfs.test_rollup import ROLLUP
 from udfs import rollup
+from udfs.condition_events import to_output
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,24 @@ def run(stream: str, *messages: Message, json_: bool = False) -> Result:
 def rolled(**changes: object) -> Message:
     item = replace(ROLLUP, **changes)
     return Message("rollups", item.key, rollup.encode(item), {}, READ_S)
+
+
+def condition(**changes: object) -> Message:
+    topic, key, value, headers = to_output(replace(EVENT, **changes))
+    return Message(topic, key, value, headers, READ_S)
+
+
+MATCH = json.dumps(
+    {
+        "pattern": "overheating",
+        "facility": "plant-1",
+        "gateway": "gw-1",
+        "asset": "pump-1",
+        "begin_ms": 1_700_000_000_000,
+        "end_ms": 1_700_000_003_250,
+        "text": "hot [91 °C], then shaking",
+    }
+).encode()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +85,21 @@ def rolled(**changes: object) -> Message:
             "  2 refused",
         ),
         ("dead-letters", dead_letter(), "readings.plant-1@17  plant-1/gw-1  not_arrow: what"),
+        (
+            "condition-events",
+            condition(),
+            "22:13:23  begin  plant-1/gw-1  pump-1.bearing  bearing-failing/hot  91.5 °C",
+        ),
+        (
+            "condition-events",
+            condition(phase="end", event="", value=None, late=True),
+            "22:13:23  end    plant-1/gw-1  pump-1.bearing  bearing-failing  - (late)",
+        ),
+        (
+            "pattern-matches",
+            Message("pattern-matches", "plant-1/gw-1/pump-1", MATCH, {}, READ_S),
+            "22:13:23  overheating  plant-1/gw-1/pump-1  hot [91 °C], then shaking",
+        ),
     ],
 )
 def test_one_line_a_record(stream: str, message: Message, line: str) -> None:
@@ -109,6 +144,8 @@ def test_the_latency_is_from_the_batch_that_left_to_the_alert_that_was_read() ->
         ("rollups", ["rollups"], []),
         ("ledger", [], ["counted"]),
         ("dead-letters", ["dead-letters"], []),
+        ("condition-events", ["condition-events"], []),
+        ("pattern-matches", ["pattern-matches"], []),
     ],
 )
 def test_which_topics_are_read(stream: str, topics: list[str], families: list[str]) -> None:

@@ -14,8 +14,8 @@ from jobs.common.contracts import ROOT
 from jobs.common.tail import Message, Tail
 from jobs.common.topics import ensure_topics
 from jobs.local.stack import Stack
-from udfs.condition_events import BEGIN, END, ConditionEvent, to_output
-from udfs.records import PATTERN_MATCHES
+from udfs.condition_events import BEGIN, END, ConditionEvent, to_json, to_output
+from udfs.records import CONDITION_EVENTS, PATTERN_MATCHES
 
 pytestmark = pytest.mark.stack
 
@@ -67,12 +67,25 @@ EVENTS = [
         event("other-rule", SHAKING, 6, rule="bearing-hot"),
         event("elsewhere", HOT, 7, site="sql-site-2"),
         event("elsewhere", SHAKING, 8, site="sql-site-2"),
-        event("too-slow", SHAKING, 301),
+        event("in-time", HOT, 9),
+        event("too-slow", SHAKING, 300),
+        event("in-time", SHAKING, 308.999),
     ],
     [event("last", HOT, 500), event("last", SHAKING, 700.5)],
 ]
-BAD = [b"", b"not json", b"[]", b"\xff\xfe", b"{}", b'{"rule": "bearing-failing", "late": false}']
-BAD += [b'{"rule": "bearing-failing", "late": false, "time_ms": "soon", "event": "hot"}', None]
+TIMELESS = to_json(event("timeless", HOT, 0)).replace(str(T0).encode(), b"null")
+BAD = [
+    TIMELESS,
+    TIMELESS.replace(b"null", b'"soon"'),
+    b"",
+    b"not json",
+    b"[]",
+    b"\xff\xfe",
+    b"{}",
+    b"7",
+    b'{"late": 3, "rule": {}}',
+    None,
+]
 
 
 def test_matches(stack: Stack, tmp_path: Path) -> None:
@@ -104,6 +117,7 @@ def test_matches(stack: Stack, tmp_path: Path) -> None:
             ("swapped", 5_000, 9_000, 4),
             ("other-bearing", 12_000, 104_000, 92),
             ("pump", 10_000, 132_000, 122),
+            ("in-time", 9_000, 308_999, 299),
             ("last", 500_000, 700_500, 200),
         ]
     ]
@@ -114,11 +128,12 @@ def test_matches(stack: Stack, tmp_path: Path) -> None:
 def _produce(bootstrap: str) -> None:
     producer = Producer({"bootstrap.servers": bootstrap})
     for partition, events in enumerate(EVENTS):
+        for bad in BAD:
+            producer.produce(CONDITION_EVENTS, bad, "bad", partition)
         # time has to go on before the last events can match
         for each in [*events, event("end", HOT, 2000, END)]:
             output = to_output(each)
             producer.produce(output.topic, output.value, output.key, partition)
-            producer.produce(output.topic, BAD[len(each.asset) % len(BAD)], "bad", partition)
     assert producer.flush(10) == 0
 
 
