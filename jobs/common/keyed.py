@@ -42,6 +42,7 @@ class Running:
 
     step: Step
     revision: int
+    stale: bool = False  # what Flink has was made by other rules
     settled_ms: int = 0  # not before then is it given other rules
     snapshot_bytes: int = 0
     journal_bytes: int = 0
@@ -120,7 +121,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
             return
         outputs = running.step.on_timer(now_ms)
         self._metrics.levels(_key(ctx), running.step.gauges())
-        if outputs:  # a timer that says nothing changed nothing
+        if outputs or running.stale:  # a timer that says nothing changed nothing
             self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
         yield from self._finish(running, outputs, ctx)
 
@@ -137,11 +138,16 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         running.unsaid.clear()
 
     def _remember(self, running: Running, entry: bytes) -> None:
-        """Journal what happened, or replace a journal that outgrew the snapshot by a new one."""
+        """Journal what happened, or replace a journal that outgrew the snapshot by a new one.
+
+        A journal is run again by one rulebook: under a new one there is a new snapshot, made when
+        the alerts of what is gone are resolved.
+        """
         running.journal_bytes += len(entry)
         running.journal_entries += 1
         limit = max(running.snapshot_bytes, MIN_JOURNAL_BYTES)
-        if running.journal_bytes > limit or running.journal_entries > MAX_JOURNAL_ENTRIES:
+        outgrown = running.journal_bytes > limit or running.journal_entries > MAX_JOURNAL_ENTRIES
+        if outgrown or running.stale:
             self._save(running)
         else:
             self._journal.add(entry)
@@ -153,6 +159,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._revision.update(running.revision)
         running.snapshot_bytes = len(data)
         running.journal_bytes = running.journal_entries = 0
+        running.stale = False
 
     def _step_of(self, key: str, now_ms: int) -> Running:
         """The gateway's step, by the newest rules."""
@@ -163,7 +170,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         if running.revision != newest.revision and now_ms >= running.settled_ms:
             cast(RuledStep, running.step).adopt(newest.rules)
             running.revision = newest.revision
-            self._save(running)  # a journal is run again by one rulebook
+            running.stale = True
         return running
 
     def _load(self, key: str) -> Running:
@@ -184,8 +191,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
             running.journal_bytes += len(entry)
             running.journal_entries += 1
         running.step.tally.clear()
-        if running.step.changed or running.revision != made_by:
-            self._save(running)
+        running.stale = running.step.changed or running.revision != made_by
         return running
 
     def _begin(self, key: str, snapshot: bytes | None, ruling: Ruling) -> Running:

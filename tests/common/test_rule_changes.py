@@ -132,9 +132,18 @@ def test_the_state_is_written_at_once_and_no_journal_spans_two_rulebooks() -> No
     assert job.revision.data == 0
     job.push([COLD])
     job.hear(3, 50)
-    assert job.snapshot.data is not None and len(job.journal.items) == 1
+    assert job.snapshot.data is not None and job.journal.items == []
     assert job.revision.data == 1
     assert job.metrics.parts["rules_revision"].total == 1
+
+
+def test_a_restart_after_a_switch_says_nothing_again() -> None:
+    job = Job()
+    job.hear(0, 85)
+    job.push([COLD])
+    assert job.hear(1, 85) == [("hot", "resolved")]
+    job.open()
+    assert job.hear(2, 85) == []
 
 
 def test_a_timer_switches_too() -> None:
