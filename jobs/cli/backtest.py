@@ -147,6 +147,7 @@ def summary(report: Report, elapsed_s: float) -> dict[str, Any]:
         "sensors": report.sensors,
         "assets": report.assets,
         "alerts": len(report.alerts),
+        "late": report.late,
         "alerts_per_asset_day": round(report.per_asset_day, 6),
         "firing_share": round(report.firing_share, 6),
         "readings_per_s": round(report.readings / elapsed_s) if elapsed_s else 0,

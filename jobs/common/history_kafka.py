@@ -11,6 +11,7 @@ import heapq
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from fnmatch import fnmatchcase
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -36,19 +37,19 @@ class KafkaHistory:
 
     def read(self, from_ms: int, to_ms: int) -> Iterator[tuple[Catalogue, Batch]]:
         """See `History.read`. Facilities come one after the other, by name."""
-        catalogues = TopicCatalogues(self._bootstrap)
         try:
-            for facility, topics in sorted(self._topics().items()):
-                for message in self._records(topics, from_ms):
-                    batch = self._batch(message, facility, from_ms, to_ms)
-                    if batch is not None:
-                        found = self._catalogue(catalogues, batch)
-                        if found is not None:
+            facilities = sorted(self._topics().items())
+            with closing(TopicCatalogues(self._bootstrap)) as catalogues:
+                for facility, topics in facilities:
+                    for message in self._records(topics, from_ms):
+                        batch = self._batch(message, facility, from_ms, to_ms)
+                        found = None if batch is None else self._catalogue(catalogues, batch)
+                        if batch is not None and found is not None:
                             yield found, batch
         except KafkaException as error:
-            raise self._silent(error) from None
-        finally:
-            catalogues.close()
+            raise KafkaError(
+                f"{self._bootstrap}: Kafka does not answer ({error}); is it up? `hardiot status`"
+            ) from None
 
     def _topics(self) -> dict[str, list[tuple[str, int]]]:
         """(topic, partition) of both lanes, by facility."""
@@ -133,9 +134,4 @@ class KafkaHistory:
                 "queued.max.messages.kbytes": _QUEUE_KB,
                 "log_level": 0,
             }
-        )
-
-    def _silent(self, error: KafkaException) -> KafkaError:
-        return KafkaError(
-            f"{self._bootstrap}: Kafka does not answer ({error}); is it up? `hardiot status`"
         )

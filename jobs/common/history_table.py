@@ -126,7 +126,7 @@ def _block(path: Path, table: pa.RecordBatch, from_ms: int, to_ms: int) -> Block
     keep = there & (time >= from_ms) & (time < to_ms)
     if {"sensor", "value"} <= set(table.schema.names):
         return _long(table, time, keep)
-    return _wide(table, time, keep, name)
+    return _wide(path, table, time, keep, name)
 
 
 def _to_ms(column: pa.Array) -> Ints:
@@ -169,13 +169,14 @@ def _quality(column: pa.Array) -> npt.NDArray[np.uint8] | None:
     """Codes of codes or words; what is unknown is bad, what is left out is good."""
     if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
         words = _dictionary(column)
-        codes = [QUALITIES.get(word, Quality.BAD) for word in words.dictionary.to_pylist()]
+        known = {"": Quality.GOOD, **QUALITIES}
+        codes = [known.get(word.lower(), Quality.BAD) for word in words.dictionary.to_pylist()]
         table = np.array([*codes, Quality.GOOD], np.uint8)
         quality = table[np.asarray(pc.fill_null(words.indices, len(codes)))]
     else:
         given = np.asarray(pc.fill_null(column, Quality.GOOD))
-        known = np.isin(given, list(QUALITIES.values()))
-        quality = np.where(known, given, Quality.BAD).astype(np.uint8)
+        allowed = np.isin(given, list(QUALITIES.values()))
+        quality = np.where(allowed, given, Quality.BAD).astype(np.uint8)
     return quality if quality.any() else None
 
 
@@ -188,13 +189,15 @@ def _word_of_each(words: pa.DictionaryArray, code: npt.NDArray[np.int64], names:
     return found
 
 
-def _wide(table: pa.RecordBatch, time: Ints, keep: Bools, name: str) -> Block:
+def _wide(path: Path, table: pa.RecordBatch, time: Ints, keep: Bools, name: str) -> Block:
     """A column a sensor. An empty cell is no reading."""
     names = [
         f.name
         for f in table.schema
         if f.name != name and (pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
     ]
+    if not names:
+        raise HistoryError(f"{path}: no column sensor and value, and no other column of numbers")
     value = np.stack([_floats(table.column(each)) for each in names], axis=1)[keep]
     there = ~np.isnan(value)
     code = np.broadcast_to(np.arange(len(names)), value.shape)

@@ -58,10 +58,16 @@ class Site:
         return self.covered(self.first_ms, self.last_ms)
 
     def note(self, time_ms: int) -> None:
-        """A batch of that time came."""
-        if time_ms - self.last_ms > self.pause_ms:
-            self.holes.append((self.last_ms, time_ms))
-        self.last_ms = max(self.last_ms, time_ms)
+        """A batch of that time came. A backlog fills its hole from the front."""
+        if time_ms >= self.last_ms:
+            if time_ms - self.last_ms > self.pause_ms:
+                self.holes.append((self.last_ms, time_ms))
+            self.last_ms = time_ms
+            return
+        at = bisect_right(self.holes, time_ms, key=lambda hole: hole[1])
+        if at < len(self.holes) and 0 < time_ms - self.holes[at][0] <= self.pause_ms:
+            end = self.holes[at][1]
+            self.holes[at : at + 1] = [(time_ms, end)] if end - time_ms > self.pause_ms else []
 
     def covered(self, begin_ms: int, end_ms: int) -> int:
         """How much of a span there is history of."""
@@ -90,8 +96,8 @@ class Report:
     """What a rule would have done. Times are UTC epoch ms; the span is that of the readings found.
 
     asset_days: assets of the rule's sensors, times the days of their history without its holes.
-    firing_share: of that time, with at least one alert firing. unmatched: why no reading is of the
-    rule's sensors.
+    firing_share: of that time, with at least one alert firing. late: how many alerts were found in
+    a backlog. unmatched: why no reading is of the rule's sensors.
     """
 
     rule: str
@@ -104,6 +110,7 @@ class Report:
     assets: int
     asset_days: float
     alerts: Sequence[Life]
+    late: int
     busiest: Sequence[Busy]
     firing_share: float
     stopped: bool
@@ -157,6 +164,7 @@ class Backtest:
             assets=sum(len(site.assets) for site in watched),
             asset_days=asset_ms / _DAY_MS,
             alerts=self._lives.all,
+            late=sum(life.firing.late for life in self._lives.all),
             busiest=[Busy(*place, counts[place], firing[place] / 1000) for place in busy],
             firing_share=sum(firing.values()) / asset_ms if asset_ms else 0.0,
             stopped=self.stopped,

@@ -87,7 +87,21 @@ def test_duplicates_are_passed_over_and_a_backlog_is_judged_as_late() -> None:
         trial.take(plant, each)
     (life,) = trial.report().alerts
     assert life.firing.late and life.firing.onset_ms == T0 + 10_000
-    assert trial.report().batches == 19
+    assert (trial.report().batches, trial.report().late) == (19, 1)
+
+
+def test_a_backlog_fills_its_hole_in_history() -> None:
+    trial = Backtest(rule(HOT))
+    plant = catalogue()
+    late = [batch([90], 10 + i, lane="backlog") for i in range(90)]
+    for each in [*live([90] * 10, 0), *live([90] * 10, 100), *late[:20]]:
+        trial.take(plant, each)
+    # 9 s before the outage, 20 s of its backlog, 9 s after it
+    assert trial.report().asset_days == pytest.approx((9 + 20 + 9) / DAY_S)
+    for each in late[20:]:
+        trial.take(plant, each)
+    assert trial.report().asset_days == pytest.approx(109 / DAY_S)
+    assert trial.report().firing_share == 1.0
 
 
 def test_a_catalogue_that_grew() -> None:
