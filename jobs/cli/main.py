@@ -14,6 +14,7 @@ from jobs.cli import (
     gateway,
     jobs,
     ledger,
+    rulebooks,
     rules,
     simulate,
     sql,
@@ -51,6 +52,10 @@ for command in (
 app.command(context_settings=jobs.RUN_CONTEXT)(jobs.run)
 app.command(context_settings=jobs.RUN_CONTEXT)(sql.sql)
 rules.rules_app.command()(backtest.backtest)
+rules.rules_app.command()(rulebooks.push)
+rules.rules_app.command()(rulebooks.history)
+rules.rules_app.command()(rulebooks.rollback)
+rules.rules_app.command("list")(rulebooks.list_rules)
 app.add_typer(rules.rules_app)
 
 

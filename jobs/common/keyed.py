@@ -86,6 +86,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
         self._metrics.shown(self._feed.levels())
         self._running: dict[str, Running] = {}
+        self._next_switch_ms = 0
         self._opened_ms = time.time_ns() // 1_000_000
 
     def close(self) -> None:
@@ -167,11 +168,20 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         if running is None:
             running = self._running[key] = self._load(key)
         newest = self._feed.newest
-        if running.revision != newest.revision and now_ms >= running.settled_ms:
-            cast(RuledStep, running.step).adopt(newest.rules)
-            running.revision = newest.revision
-            running.stale = True
+        other = running.revision != newest.revision
+        if other and now_ms >= max(running.settled_ms, self._next_switch_ms):
+            self._switch(running, newest, now_ms)
         return running
+
+    def _switch(self, running: Running, newest: Ruling, now_ms: int) -> None:
+        began_s = time.perf_counter()
+        cast(RuledStep, running.step).adopt(newest.rules)
+        running.revision = newest.revision
+        running.stale = True
+        # thousands of rules take a while to be bound to a gateway's sensors: if all its gateways
+        # switched in a row, a slot's alerts would wait for all of them
+        took_ms = int((time.perf_counter() - began_s) * 1000)
+        self._next_switch_ms = now_ms + 2 * took_ms
 
     def _load(self, key: str) -> Running:
         """The step as the restored state left it, or a new one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from typing import Any
@@ -144,6 +145,21 @@ def test_a_restart_after_a_switch_says_nothing_again() -> None:
     assert job.hear(1, 85) == [("hot", "resolved")]
     job.open()
     assert job.hear(2, 85) == []
+
+
+def test_a_slow_switch_is_followed_by_as_long_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that other gateways' alerts wait for one switch, and not for one of each gateway."""
+    ticks = itertools.count()
+    monkeypatch.setattr(keyed.time, "perf_counter", lambda: next(ticks) * 1.5)
+    job = Job()
+    job.hear(0, 50)
+    job.push([COLD])
+    job.hear(1, 50)
+    job.push([HOT])
+    job.hear(3, 50)
+    assert job.running().revision == 1
+    job.hear(4, 50)
+    assert job.running().revision == 2
 
 
 def test_a_timer_switches_too() -> None:

@@ -27,6 +27,7 @@ from jobs.common.topics import (
     PATTERN_MATCHES,
     READINGS,
     ROLLUPS,
+    RULES,
     TopicsError,
     ensure_topics,
     facility_of,
@@ -38,6 +39,7 @@ from jobs.local.ports import free_ports
 from jobs.local.stack import Stack
 from udfs import records
 from udfs.batch import NAME
+from udfs.rules import record
 
 
 def test_names() -> None:
@@ -94,7 +96,7 @@ def test_what_a_pattern_matches(topic: str, matches: bool) -> None:
 def test_names_are_those_of_the_data_and_of_the_steps() -> None:
     edge = {EDGE_ALERTS, EDGE_ROLLUPS, EDGE_DEAD_LETTERS}
     families = {READINGS, BACKLOG, LEDGER, COUNTED, ADMISSION} | edge
-    single = {CATALOGUE, ROLLUPS, ALERTS, DEAD_LETTERS, CONDITION_EVENTS, PATTERN_MATCHES}
+    single = {CATALOGUE, ROLLUPS, ALERTS, DEAD_LETTERS, CONDITION_EVENTS, PATTERN_MATCHES, RULES}
     assert {topic.name for topic in load_topics() if topic.is_family} == families
     assert {topic.name for topic in load_topics() if not topic.is_family} == single
     steps = (
@@ -104,7 +106,7 @@ def test_names_are_those_of_the_data_and_of_the_steps() -> None:
     assert families == {f"{name}.<facility>" for name in steps}
     assert single == {
         *(records.CATALOGUE, records.ROLLUPS, records.ALERTS, records.DEAD_LETTERS),
-        *(records.CONDITION_EVENTS, records.PATTERN_MATCHES),
+        *(records.CONDITION_EVENTS, records.PATTERN_MATCHES, record.RULES),
     }
 
 
@@ -115,7 +117,8 @@ def test_what_is_asked_of_the_broker() -> None:
         *("condition-events", "counted.a", "counted.b", "dead-letters"),
         *("edge-alerts.a", "edge-alerts.b"),
         *("edge-dead-letters.a", "edge-dead-letters.b", "edge-rollups.a", "edge-rollups.b"),
-        *("ledger.a", "ledger.b", "pattern-matches", "readings.a", "readings.b", "rollups"),
+        *("ledger.a", "ledger.b", "pattern-matches", "readings.a", "readings.b"),
+        *("rollups", "rules"),
     ]
     assert asked["rollups"]["num_partitions"] == 1
     assert asked["readings.a"] == {
