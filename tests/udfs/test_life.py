@@ -427,6 +427,17 @@ def test_a_rule_that_lost_its_steps_under_the_same_version_ends_what_it_began() 
     assert short(ended) == [("resolved", "critical", 1100)]
 
 
+def test_a_rule_that_lost_some_of_its_life_under_the_same_version() -> None:
+    some = life(rule(STEPS, down_s=60))
+    some.found("hot@1", 7, found(True, 0))
+    some.advance(1000 * S)
+    some.found("hot@1", 7, found(False, 1000, 0))
+    fewer = Life.from_plain({"hot@1": rule(STEPS[:1], down_s=60)}, some.to_plain())
+    assert due(fewer, 2000) == [("updated", "info", 1060), ("resolved", "critical", 1120)]
+    at_once = Life.from_plain({"hot@1": rule(STEPS)}, some.to_plain())
+    assert due(at_once, 2000) == [("resolved", "critical", 1000)]
+
+
 def test_a_rule_that_got_steps_under_the_same_version_ends_what_began_before() -> None:
     (ended,) = life(rule(STEPS)).found("hot@1", 7, found(False, 20, 10))
     assert ended == Told("resolved", "info", "", 10_000, 20_000, 90.0, 80.0, 0)
