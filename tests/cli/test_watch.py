@@ -65,6 +65,11 @@ MATCH = json.dumps(
         ),
         (
             "alerts",
+            alert(status="updated", severity="warning", text="p1.bearing: hot came down"),
+            "22:13:29  updated  warning  plant-1/gw-1  p1.bearing: hot came down",
+        ),
+        (
+            "alerts",
             alert(status="resolved", late=True, text="flow [m3/h] is back"),
             "22:13:29  resolved critical plant-1/gw-1  flow [m3/h] is back (late)",
         ),
