@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from jobs.common.contracts import ROOT
 from jobs.common.errors import JobError
 from jobs.common.settings import JobSettings
 from jobs.common.sql_script import Script, read_script, statements, variables
+from udfs.rules.rulebook import parse
 
 KNOWN = {"kafka": "'properties.bootstrap.servers' = 'kafka:9092'", "facilities": "plant-.*"}
 TEXT = """\
@@ -110,3 +112,13 @@ def test_our_own_files(path: Path) -> None:
     script = read_script(path, variables(JobSettings()))
     assert len(script.tables) == 2 and len(script.inserts) == 1
     assert "'properties.bootstrap.servers' = '127.0.0.1:9092'" in script.tables[0]
+
+
+def test_the_rule_in_the_docs_has_the_events_of_the_example() -> None:
+    text = (ROOT / "docs" / "sql-patterns.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    (rule,) = parse(example, "docs/sql-patterns.md")
+    sql = (ROOT / "jobs" / "sql" / "overheating.sql").read_text()
+    assert set(re.findall(r"\.event = '(\w+)'", sql)) == {"hot", "shaking"} < set(rule.events or ())
+    assert f"rule = '{rule.name}'" in sql and rule.pattern is not None
+    assert f"INTERVAL '{rule.pattern.within_s / 60:g}' MINUTE" in sql

@@ -140,7 +140,7 @@ def _produce(bootstrap: str) -> None:
 def _read_until_last(bootstrap: str) -> list[Message]:
     found: list[Message] = []
     with Tail(bootstrap, [PATTERN_MATCHES], from_start=True) as tail:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not any(message.key.endswith("/last") for message in found):
             assert time.monotonic() < deadline, found
             found += tail.poll()

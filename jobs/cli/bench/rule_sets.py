@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from edge.simulator.faults import Fault
 from edge.simulator.settings import PLANT
@@ -118,8 +118,8 @@ def _failing(turn: int, kinds: list[Kind]) -> Iterator[Fault]:
     yield Fault(sensors=f"pump-{pump:03d}.vibration-*", from_s=at_s + 6, size=8, **step)
     yield Fault(sensors=up.first, from_s=at_s, size=3 * up.reach, **step)
     yield Fault(sensors=down.first, from_s=at_s, size=-3 * down.reach, **step)
-    silent = "dropout" if turn % 2 else "stuck"
-    yield Fault(kind=silent, sensors=off.first, from_s=at_s, for_s=40.0)
+    kind: Literal["dropout", "stuck"] = "dropout" if turn % 2 else "stuck"
+    yield Fault(kind=kind, sensors=off.first, from_s=at_s, for_s=40.0)
 
 
 # --- one rule of each kind ---------------------------------------------------------------------
