@@ -276,7 +276,7 @@ def flips(seconds: Sequence[int], of_pattern: bool, pick: Sequence[bool]) -> lis
     return list(zip(seconds, kinds, strict=False))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     made=KIND,
     seconds=st.lists(st.integers(0, 50), max_size=12).map(sorted),
@@ -305,7 +305,7 @@ def test_against_a_clock_that_ticks(
     assert events == slow_life.run(made, inputs, 60)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     made=KIND,
     inputs=st.lists(

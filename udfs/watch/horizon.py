@@ -89,10 +89,14 @@ class Horizon:
             wake_ms = max(wake_ms, self.time_ms + ahead_ms + self.delay_ms)
         return None if self._silent(wake_ms) else wake_ms
 
+    @property
+    def slow(self) -> bool:
+        """Whether the wall clock is asked at all; else nobody need look for deadlines."""
+        return self.fastest_ms > _FAST_MS
+
     def _silent(self, now_ms: int) -> bool:
         """Whether the wall clock says nothing: as `udfs/watch/silence.py` has it."""
-        overdue = now_ms - self.arrival_ms >= self.fastest_ms * GAP_PERIODS
-        return overdue or self.fastest_ms <= _FAST_MS
+        return not self.slow or now_ms - self.arrival_ms >= self.fastest_ms * GAP_PERIODS
 
     def copy(self) -> Horizon:
         """The same pace, for another lane."""
