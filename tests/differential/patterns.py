@@ -38,14 +38,14 @@ class Case:
 
 @dataclass
 class _Draft:
-    """A pattern while it is made. goals: variables that stand for a label's first and last event."""
+    """A pattern while it is made. goals: (skip, label, variable) that it could skip to."""
 
     strict: bool
     parts: list[Part] = field(default_factory=list)
     pattern: list[str] = field(default_factory=list)
     define: list[str] = field(default_factory=list)
     measures: list[str] = field(default_factory=list)
-    goals: list[tuple[str, str, str]] = field(default_factory=list)  # skip, label, variable
+    goals: list[tuple[str, str, str]] = field(default_factory=list)
     uses: list[str] = field(default_factory=list)
 
     def variable(self, name: str, quantifier: str, names: Names) -> None:

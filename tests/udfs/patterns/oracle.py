@@ -1,4 +1,4 @@
-"""What a pattern means, slowly: every way to lay it over a whole list of events, in order of choice.
+"""What a pattern means, slowly: every way to lay it over a list of events, in order of choice.
 
 It shares nothing with the compiler: it walks the parts themselves.
 """
