@@ -82,21 +82,24 @@ class Follower:
         self._shelf = Shelf(_SHELF_BYTES)
         self._shelf.revision = self._books.newest.revision if self._own else 0
         self._offsets: dict[str, int] = {}  # by key
+        self._offset = -1  # of the last record
         self._topic.begin(self._own.offset if self._own else None)
 
     def _begin_anew(self) -> None:
         """Another topic than the one that our rulebook is from: read it as a new gateway does."""
-        log.warning("rules_topic_changed", expected=self._own.key if self._own else "")
+        log.warning("rules_topic_changed", revision=self._books.newest.revision)
         self._own, self._shelf, self._offsets = None, Shelf(_SHELF_BYTES), {}
+        self._offset = -1
         self._books.offered = 0
         self._topic.begin(None)
 
     def _take(self, item: Item) -> None:
         self.trouble = ""
         own, self._own = self._own, None
-        if own is not None and own != (item.key, item.offset):
+        if item.offset <= self._offset or (own is not None and own != (item.key, item.offset)):
             self._begin_anew()
             return
+        self._offset = item.offset
         self._shelf.take(item.key, item.value)
         self._offsets[item.key] = item.offset
         self._books.offered = self._shelf.last

@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from edge import tls
 from edge.settings import UplinkSettings
@@ -20,10 +27,12 @@ _LIMITS = {
     "fetch.message.max.bytes": 1024 * 1024,
     # the largest rulebook needs its time on a slow line; too short, it would begin again and again
     "socket.timeout.ms": 30_000,
-    # how soon a topic is found that was not there before
-    "topic.metadata.refresh.interval.ms": 30_000,
 }
 _LOOK_S = 5.0  # how often the certificates' files are looked at
+# How often Kafka is asked whether the topic can be read: while it can, cannot, and in an outage. A
+# consumer alone says nothing of a topic that is not there, and asks for it ten times a second.
+_ASK_S, _ASK_AGAIN_S, _ASK_DOWN_S = 60.0, 10.0, 1.0
+_ANSWER_S = 4.0
 NO_TOPIC, NOT_ALLOWED = TROUBLES = ("no_topic", "not_allowed")
 # what is wrong until a person acts; an outage is none of these
 _TROUBLES = {
@@ -76,16 +85,21 @@ class RulesTopic:
         self._looked_s = time.monotonic()
         self._next: int | None = None
         self._consumer = Consumer(self._settings)
+        self._open = False  # the topic is there, and is being read
+        self._ask_s = 0.0  # when to ask again, by the monotonic clock
 
     def begin(self, offset: int | None) -> None:
         """Read from there on; None: from the beginning."""
         self._next = offset
-        start = OFFSET_BEGINNING if offset is None else offset
-        self._consumer.assign([TopicPartition(RULES, 0, start)])
+        if self._open:
+            self._assign()
 
     def look(self, wait_s: float) -> Seen:
         """The next record, or why there is none; waits for it, at most so long."""
         self._renew()
+        seen = self._ask() if time.monotonic() >= self._ask_s else Seen()
+        if seen.trouble:
+            return seen
         message = self._consumer.poll(wait_s)
         if message is None:
             return Seen()
@@ -96,12 +110,36 @@ class RulesTopic:
         """Leave."""
         self._consumer.close()
 
+    def _ask(self) -> Seen:
+        """Whether the topic can be read; opens it when it can, closes it when it cannot."""
+        try:
+            error = self._consumer.list_topics(RULES, timeout=_ANSWER_S).topics[RULES].error
+        except KafkaException:  # an outage, of which the uplink tells
+            self._ask_s = time.monotonic() + _ASK_DOWN_S
+            return Seen()
+        if error is None:
+            self._ask_s = time.monotonic() + _ASK_S
+            if not self._open:
+                self._open = True
+                self._assign()
+            return Seen()
+        self._ask_s = time.monotonic() + _ASK_AGAIN_S
+        self._open = False
+        self._consumer.unassign()
+        return _seen(error)
+
+    def _assign(self) -> None:
+        start = OFFSET_BEGINNING if self._next is None else self._next
+        self._consumer.assign([TopicPartition(RULES, 0, start)])
+
     def _item(self, message: Message) -> Seen:
         offset = message.offset()
         assert offset is not None
         self._next = offset + 1
         key = (message.key() or b"").decode(errors="replace")
-        return Seen(Item(key, message.value(), offset))
+        # known from the same answer of the broker; its word that this was all comes one later
+        ends = self._consumer.get_watermark_offsets(TopicPartition(RULES, 0), cached=True)
+        return Seen(Item(key, message.value(), offset), ends is not None and ends[1] == self._next)
 
     def _renew(self) -> None:
         """Connect anew, with certificates that were renewed."""
@@ -112,7 +150,7 @@ class RulesTopic:
         if self._watch.changed():
             self._consumer.close()
             self._consumer = Consumer(self._settings)
-            self.begin(self._next)
+            self._open, self._ask_s = False, 0.0
 
 
 def _seen(error: KafkaError) -> Seen:

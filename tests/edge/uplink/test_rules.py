@@ -79,6 +79,13 @@ class Rig:
             self.follower.step()
         return None if self.follower.offer is before else self.follower.offer
 
+    def make_anew(self, *revisions: int) -> None:
+        """Another topic under the same name."""
+        self.topic.log.clear()
+        self.topic.begin(None)
+        for revision in revisions:
+            self.push(revision, ident="other")
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
@@ -187,17 +194,17 @@ def test_a_start_goes_on_at_its_own_record(rig: Rig) -> None:
     assert rig.turn() is None and rig.books.offered == 4
 
 
+@pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("revisions", [[], [1], [1, 2, 3, 4]])
 def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
-    rig: Rig, revisions: list[int]
+    rig: Rig, revisions: list[int], running: bool
 ) -> None:
     for revision in (7, 8, 9):
         rig.push(revision)
     rig.turn()
-    rig.topic = FakeTopic()
-    for revision in revisions:
-        rig.push(revision, ident="other")
-    rig.start()
+    if not running:
+        rig.start()
+    rig.make_anew(*revisions)
     found = rig.turn()
     if revisions:
         assert found is not None and found.revision == revisions[-1] == rig.books.offered

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -19,11 +17,8 @@ from edge.uplink.transport import Delivery, Fault
 from edge.uplink.uplink import Uplink
 from jobs.admission import run as admission
 from jobs.common.tail import Message, Tail
-from jobs.common.topics import ensure_topics
-from jobs.local import kafka
 from jobs.local.link import Link
-from jobs.local.ports import LOOPBACK, free_ports
-from jobs.local.process import finish, spawn, stop, wait_ready
+from tests.edge.uplink.conftest import Broker
 from tests.edge.uplink.fakes import FACILITY, GATEWAY, FakeRegistry, FakeSpool, NotingSpeaker
 from udfs import batch
 from udfs.ledger import decode_word
@@ -31,37 +26,6 @@ from udfs.ledger import decode_word
 pytestmark = pytest.mark.stack
 
 TICK_MS = 100
-
-
-@dataclass
-class Broker:
-    """A Kafka of its own, and the ports of the way that gateways take."""
-
-    bootstrap: str
-    listen: int
-    to: int
-
-    def settings(self, **more: object) -> UplinkSettings:
-        return UplinkSettings.model_validate({"bootstrap": f"{LOOPBACK}:{self.listen}"} | more)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    folder = tmp_path_factory.mktemp("kafka")
-    port, controller, edge, listen = free_ports(4)
-    properties = folder / "kafka.properties"
-    properties.write_text(
-        kafka.server_properties(folder / "data", port, controller, edge=(edge, listen))
-    )
-    tool = spawn("format", kafka.format_command(properties), folder / "format.out", folder)
-    assert finish(tool, 60) == 0
-    child = spawn("kafka", kafka.broker_command(properties), folder / "kafka.out", folder)
-    try:
-        wait_ready("Kafka", lambda: kafka.is_ready(port), [child], 60)
-        ensure_topics(f"{LOOPBACK}:{port}", [FACILITY])
-        yield Broker(f"{LOOPBACK}:{port}", listen, edge)
-    finally:
-        stop([child], 10)
 
 
 class Gateway:
