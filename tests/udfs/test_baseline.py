@@ -41,6 +41,11 @@ def test_a_slow_drift_is_learned_and_a_fault_is_not() -> None:
     assert [e.status for e in events] == ["firing"]
 
 
+def test_what_lies_between_the_limits_is_not_learned_while_it_fires() -> None:
+    events = run(BY_FIVE, [20.0] * 20 + [26.0] + [24.0] * 500 + [20.0])
+    assert seen(events) == [("s0", "firing", 20, 20), ("s0", "resolved", 20, 521)]
+
+
 def test_nothing_is_judged_during_the_warm_up_nor_after_a_long_gap() -> None:
     assert run(BY_FIVE, [20.0] * 9 + [80.0]) == []
     watch = Watch([rule(BY_FIVE)], catalogue())

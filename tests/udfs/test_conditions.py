@@ -25,6 +25,12 @@ def test_threshold_at_the_limit_is_not_above_it() -> None:
     assert seen(run("threshold: {below: 10}", [10, 9.9])) == [("s0", "firing", 1, 1)]
 
 
+def test_threshold_without_hysteresis_ends_at_the_limit() -> None:
+    for condition, values in (("above: 80", [81, 80]), ("below: 80", [79, 80])):
+        events = run(f"threshold: {{{condition}}}", values)
+        assert seen(events) == [("s0", "firing", 0, 0), ("s0", "resolved", 0, 1)]
+
+
 def test_threshold_interrupted_starts_to_count_again() -> None:
     assert run("threshold: {above: 80, for_s: 3}", [81, 81, 81, 80, 81, 81, 81]) == []
 

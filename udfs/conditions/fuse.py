@@ -21,13 +21,17 @@ def fuse(parts: Sequence[tuple[Condition, int]]) -> Condition:
     if len(forms) != 1:
         raise ValueError(f"conditions of {len(forms)} forms; only one form can be fused")
     first = cast(Columns, parts[0][0])
-    columns = {
-        name: np.concatenate([_column(condition, name, entries) for condition, entries in parts])
-        for name in first.columns
-    }
+    columns = {name: _column(parts, name) for name in first.columns}
     # all conditions are dataclasses, which no protocol can say
     return cast(Condition, replace(first, **columns))  # type: ignore[type-var]
 
 
-def _column(condition: Condition, name: str, entries: int) -> Any:
-    return np.broadcast_to(getattr(condition, name), (entries,))
+def _column(parts: Sequence[tuple[Condition, int]], name: str) -> Any:
+    """One array over all entries, or one number if all parts have the same: it costs no memory."""
+    values = [getattr(condition, name) for condition, _ in parts]
+    if not any(isinstance(value, np.ndarray) for value in values) and len(set(values)) == 1:
+        return values[0]
+    sizes = (entries for _, entries in parts)
+    return np.concatenate(
+        [np.broadcast_to(value, (n,)) for value, n in zip(values, sizes, strict=True)]
+    )
