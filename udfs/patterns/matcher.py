@@ -151,10 +151,13 @@ class Matcher:
 
         Two branches with the same wait have the same future, so the first choice stands for both.
         """
-        strict, waits, name = self.program.strict, self.program.waits, event.name
+        strict, waits, moves = self.program.strict, self.program.waits, self._moves
+        name = event.name
+        if not strict and not any(name in moves[number] for number, _ in attempt.branches):
+            return attempt
         branches: dict[int, Link] = {}
         for number, link in attempt.branches:
-            move = self._moves[number].get(name)
+            move = moves[number].get(name)
             if move is None:
                 if not strict or self._lasting[number]:
                     branches.setdefault(number, link)
