@@ -62,11 +62,8 @@ def test_an_alarm_outlives_a_gap_and_ends_by_the_readings_after_it() -> None:
 
 def test_bad_readings_are_not_counted() -> None:
     watch = Watch([rule(THREE_OF_FIVE)], catalogue())
-    quality = [0, 2, 0, 2, 2, 0, 0]
-    value = [81, 99, 81, 10, 10, 70, 81]
-    events = feed(
-        watch, [batch([v], s, quality=[q]) for s, (v, q) in enumerate(zip(value, quality))]
-    )
+    readings = [(81, 0), (99, 2), (81, 0), (10, 2), (10, 2), (70, 0), (81, 0)]
+    events = feed(watch, [batch([v], s, quality=[q]) for s, (v, q) in enumerate(readings)])
     assert seen(events) == [("s0", "firing", 0, 6)]
 
 
