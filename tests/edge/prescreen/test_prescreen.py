@@ -19,8 +19,10 @@ from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
 from udfs.detect_step import DetectStep
 from udfs.records import Record
+from udfs.rules.model import Rule
 from udfs.rules.rulebook import parse
-from udfs.state import BadState
+from udfs.state import BadState, pack, unpack
+from udfs.watch.watch import Watch
 
 START_MS = 1_750_000_000_000
 RULES = load_rules()
@@ -313,3 +315,85 @@ def test_a_fault_that_outlasts_an_outage_has_the_earlier_onset_here() -> None:
 
     assert onsets(here, late=False) == onsets(there, late=True) == {100}
     assert onsets(there, late=False) == {130}
+
+
+def without(name: str) -> list[Rule]:
+    return [rule for rule in RULES if rule.name != name]
+
+
+HOT = "bearing-temperature-critical"
+
+
+def test_other_rules_between_two_batches_are_those_of_a_restart() -> None:
+    """Adopted while it runs, or restored with: the same alerts, and the same state after them."""
+    batches = grown(plant()[1], at=0)
+    running = new()
+    feed(running, batches[:60])
+    again = restored(running.snapshot(), without(HOT))
+    running.adopt(without(HOT), 7)
+    assert running.revision == 7
+    assert told(feed(running, batches[60:])) == told(feed(again, batches[60:]))
+    assert told(running.firing.events()) == told(again.firing.events())
+
+
+def test_other_rules_leave_those_that_stay_alone() -> None:
+    batches = grown(plant()[1], at=0)
+    straight, changed = new(), new()
+    expected = feed(straight, batches)
+    found = feed(changed, batches[:60])
+    gone = {event.id for event in changed.firing.events() if event.rule == HOT}
+    changed.adopt(without(HOT), 7)
+    first = feed(changed, batches[60:61])
+    assert gone and gone <= {event.id for event in first if event.status == "resolved"}
+    found += first + feed(changed, batches[61:])
+    others = [each for each in told(found) if each[2] != HOT]
+    assert others == [each for each in told(expected) if each[2] != HOT]
+    assert not [event for event in changed.firing.events() if event.rule == HOT]
+
+
+def test_before_the_first_batch_other_rules_are_simply_taken() -> None:
+    batches = grown(plant()[1], at=0)
+    prescreen = new([])
+    prescreen.adopt(RULES, 3)
+    assert told(feed(prescreen, batches)) == told(feed(new(), batches))
+
+
+def test_a_snapshot_is_taken_up_with_the_rules_of_its_revision() -> None:
+    """What is run through again was judged by them; the newest come after it."""
+    batches = grown(plant()[1], at=0)
+    straight = Prescreen(RULES, plant()[0].facility, plant()[0].gateway, 6)
+    feed(straight, batches[:30])
+    data, later = straight.snapshot(), feed(straight, batches[30:60])
+    after = Prescreen(without(HOT), plant()[0].facility, plant()[0].gateway, 7)
+    after.restore(data, shelf(), {6: RULES}.get)
+    assert after.revision == 6
+    assert told(feed(after, batches[30:60])) == told(later)
+    gone = Prescreen(without(HOT), plant()[0].facility, plant()[0].gateway, 7)
+    gone.restore(data, shelf(), {5: RULES}.get)
+    assert gone.revision == 7
+
+
+def test_a_snapshot_of_before_there_were_revisions() -> None:
+    batches = grown(plant()[1], at=0)
+    prescreen = new()
+    feed(prescreen, batches[:60])
+    _, fields = unpack(prescreen.snapshot(), "edge_prescreen")
+    del fields["revision"]
+    data = pack("edge_prescreen", 1, fields)
+    after = Prescreen([], plant()[0].facility, plant()[0].gateway, 4)
+    after.restore(data, shelf(), {0: RULES}.get)
+    assert after.revision == 0
+    assert told(feed(after, batches[60:])) == told(feed(prescreen, batches[60:]))
+
+
+def test_rules_that_cannot_be_adopted_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = grown(plant()[1], at=0)
+    prescreen, straight = new(), new()
+    feed(prescreen, batches[:60])
+    feed(straight, batches[:60])
+    with monkeypatch.context() as patched:
+        patched.setattr(Watch, "restore", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prescreen.adopt(without(HOT), 7)
+    assert prescreen.revision == 0
+    assert told(feed(prescreen, batches[60:])) == told(feed(straight, batches[60:]))
