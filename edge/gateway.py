@@ -3,9 +3,8 @@
     gateway = Gateway(settings)
     code = gateway.run(stop)          # until `stop` is set (0), or the disk fails (70)
 
-The pipeline runs in the calling thread; inputs, uplink, rules and page have their own. Nobody waits
-for Kafka but the thread that follows rules, and nobody for that one; inputs wait for the pipeline,
-and the pipeline for the disk.
+The pipeline runs in the calling thread; inputs, uplink and page have their own. Nobody waits for
+Kafka; inputs wait for the pipeline, and the pipeline for the disk.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from udfs.admission import Catalogues, Refusal
-from udfs.alerts import AlertEvent, to_cloudevent
+from udfs.alerts import FIRING, RESOLVED, UPDATED, AlertEvent, to_cloudevent
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
+from udfs.condition_events import to_output
 from udfs.coverage import Coverage, Verdict
 from udfs.ledger import Word
 from udfs.records import ALERTS, Output, Record
@@ -18,7 +19,8 @@ from udfs.watch.watch import Watch
 
 # header of an alert: when its batch left the gateway, UTC epoch milliseconds
 SENT_MS = "batch_sent_ms"
-_STATE, _STATE_VERSION = "detect_step", 1
+_STATE, _STATE_VERSION = "detect_step", 2
+_TALLIES = {FIRING: "raised", UPDATED: "updated", RESOLVED: "resolved"}
 
 
 class DetectStep:
@@ -52,8 +54,10 @@ class DetectStep:
             self.tally["duplicates"] += 1
             return []
         self.newest_ms = max(self.newest_ms, batch.time_ms)
-        events = self._watch_for(batch).on_batch(batch, now_ms)
-        return self._say(events, {SENT_MS: str(batch.sent_ms)})
+        watch = self._watch_for(batch)
+        events = watch.on_batch(batch, now_ms)
+        told = self._say(events, {SENT_MS: str(batch.sent_ms)})
+        return told + list(map(to_output, watch.condition_events))
 
     def on_word(self, word: Word, now_ms: int) -> list[Output]:
         """A gateway's word changes nothing here."""
@@ -65,7 +69,10 @@ class DetectStep:
 
     def on_timer(self, now_ms: int) -> list[Output]:
         """Judge silence."""
-        return self._say(self.watch.on_timer(now_ms)) if self.watch else []
+        if self.watch is None:
+            return []
+        told = self._say(self.watch.on_timer(now_ms))
+        return told + list(map(to_output, self.watch.condition_events))
 
     def wake_at(self) -> int | None:
         """When silence is to be judged next."""
@@ -139,7 +146,7 @@ class DetectStep:
     ) -> list[Output]:
         outputs = []
         for event in events:
-            self.tally["raised" if event.status == "firing" else "resolved"] += 1
+            self.tally[_TALLIES[event.status]] += 1
             key, value, headers = to_cloudevent(event)
             outputs.append(Output(ALERTS, key, value, {**headers, **(more or {})}))
         return outputs

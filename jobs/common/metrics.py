@@ -16,7 +16,7 @@ from pyflink.metrics import Distribution, MetricGroup
 from udfs.batch import Reason
 from udfs.records import DEAD_LETTERS, Output
 
-_TALLIED = ("duplicates", "late", "raised", "resolved")
+_TALLIED = ("duplicates", "late", "raised", "updated", "resolved")
 _LAG_EVERY_MS = 1000
 
 

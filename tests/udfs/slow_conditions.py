@@ -211,12 +211,17 @@ class SlowBaseline(SlowLearned):
 
 @dataclass
 class SlowNoData:
-    """Fed with readings, then with the gateway's time once a batch."""
+    """Fed with readings, then with the gateway's time once a batch.
+
+    A batch tells of the time up to the next one, which is at least the shortest step away.
+    """
 
     for_ms: int = 5000
     last: int | None = None
     fires: bool = False
     gateway_ms: int | None = None
+    step_ms: int | None = None
+    known_ms: int = 0
 
     def feed(self, time: int, value: float, quality: int) -> list[Told]:
         told = [(False, self.last or 0, time)] if self.fires else []
@@ -225,10 +230,16 @@ class SlowNoData:
 
     def tick(self, time: int) -> list[Told]:
         away = self.gateway_ms is not None and time - self.gateway_ms >= self.for_ms
+        if self.gateway_ms is not None and time - self.gateway_ms <= 10_000:
+            step = time - self.gateway_ms
+            self.step_ms = step if self.step_ms is None else min(self.step_ms, step)
         self.gateway_ms = time
-        if self.last is None or (away and not self.fires):
+        self.known_ms = max(self.known_ms, time + (self.step_ms or 0))
+        if away and self.last is not None and not self.fires:
             self.last = time
-        if self.fires or time - self.last < self.for_ms:
+        if self.last is None:
+            self.last = self.known_ms
+        if self.fires or self.known_ms - self.last < self.for_ms:
             return []
         self.fires = True
-        return [(True, self.last, time)]
+        return [(True, self.last, self.last + self.for_ms)]

@@ -151,8 +151,8 @@ def test_what_cannot_be_restored_is_said() -> None:
     with pytest.raises(BadState, match=r"catalogue 3 of plant-1/gw-1 is gone .* publish it again"):
         DetectStep.restore(data, RULES, Shelf(newest=2))
     _, fields = unpack(data, "detect_step")
-    with pytest.raises(BadState, match="state version 2; this job knows up to 1"):
-        restore(pack("detect_step", 2, fields))
+    with pytest.raises(BadState, match="state version 3; this job knows up to 2"):
+        restore(pack("detect_step", 3, fields))
     with pytest.raises(BadState, match='kind "rollup_step"'):
         restore(pack("rollup_step", 1, fields))
 

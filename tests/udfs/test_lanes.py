@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from tests.udfs.plant import batch
 from udfs.batch import Lane
+from udfs.watch.horizon import Horizon
 from udfs.watch.lanes import MAX_BACKLOGS, Lanes, LaneState, Position
+from udfs.watch.life import Life
 
 
 def lanes() -> Lanes:
     def make(late: bool, at: Position, time_ms: int) -> LaneState:
-        return LaneState(late, [], {}, at, time_ms, at, time_ms)
+        return LaneState(
+            late, [], {}, [], {}, Life({}), [], Horizon(1000), at, time_ms, at, time_ms
+        )
 
     return Lanes(make)
 

@@ -34,7 +34,7 @@ def rollup_batch(sequence: int) -> Batch:
     return Batch("plant-1", "gw-1", 1, sequence, START_MS + sequence * 10_000, value)
 
 
-PRESENT = {"rollup_step": 2, "detect_step": 1}
+PRESENT = {"rollup_step": 2, "detect_step": 2}
 
 
 def content(sequence: int) -> int:
@@ -129,8 +129,10 @@ def told(outputs: list[Output]) -> list[tuple[str, str, str, bool]]:
     return [(e["rule"], e["status"], e["id"], e["late"]) for e in events]
 
 
-def test_detect_step_goes_on() -> None:
-    step = DetectStep.restore((FOLDER / "detect_step-v1.bin").read_bytes(), rules(), OneCatalogue())
+@pytest.mark.parametrize("version", [1, 2])
+def test_detect_step_goes_on(version: int) -> None:
+    data = (FOLDER / f"detect_step-v{version}.bin").read_bytes()
+    step = DetectStep.restore(data, rules(), OneCatalogue())
     assert call(step, T0 + 16_900, detect_batch(16)) == [] and step.tally == {"duplicates": 1}
     cool = call(step, T0 + 17_100, detect_batch(17))
     assert told(cool) == [("hot", "resolved", "7f3b1eea-8233-584c-b84c-82130eb78ba6", False)]
@@ -181,7 +183,7 @@ def write() -> None:
     """Write the states of the present version."""
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "rollup_step-v2.bin").write_bytes(rollup_step().snapshot())
-    (FOLDER / "detect_step-v1.bin").write_bytes(detect_step().snapshot())
+    (FOLDER / "detect_step-v2.bin").write_bytes(detect_step().snapshot())
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.udfs.plant import catalogue, rule
-from udfs.rules.model import PLACEHOLDERS
-from udfs.rules.selector import KINDS
 from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
+from udfs.rules.selector import KINDS
+from udfs.rules.text import PLACEHOLDERS
 from udfs.wording import hint, render
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "rules").iterdir())

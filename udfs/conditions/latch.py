@@ -154,9 +154,9 @@ def tell(
     ]
 
 
-def inherit(state: State) -> None:
-    """Mark what fires as told by another lane."""
-    state["phase"][state["phase"] == Phase.FIRING] = Phase.INHERITED
+def inherit(state: State, entries: Bools) -> None:
+    """Mark what fires of these entries, shape (entries,), as told by another lane."""
+    state["phase"][(state["phase"] == Phase.FIRING) & entries] = Phase.INHERITED
 
 
 def release(state: State) -> None:

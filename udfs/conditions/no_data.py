@@ -80,7 +80,9 @@ class NoData(Columns):
         missing = (horizon_ms - since >= self.for_ms) & (since != NEVER) & (phase == Phase.IDLE)
         slots = np.flatnonzero(missing)
         phase[slots] = Phase.FIRING
-        return [self._told(state, slot, True, horizon_ms) for slot in map(int, slots)]
+        # told as of the deadline, not of the call: the same wherever and whenever it is found
+        due_ms: Ints = state["since"] + self.for_ms
+        return [self._told(state, slot, True, int(due_ms[slot])) for slot in map(int, slots)]
 
     def deadline_ms(self, state: State) -> int | None:
         """Event time at which the next one will be silent for too long; None if none can be."""

@@ -81,6 +81,18 @@ class Matcher:
             self._note(asset, track)
         return found
 
+    def skip(self) -> None:
+        """Events may be missing here: forget attempts whose outcome hangs on what did not happen.
+
+        In a relaxed program without a `not`, what was seen is a match whatever else happened.
+        """
+        if not self.program.needs_all:
+            return
+        for asset in list(self._tracks):
+            track = self._tracks[asset]
+            track.attempts = [attempt for attempt in track.attempts if attempt.match is not None]
+            self._note(asset, track)
+
     def deadline_ms(self) -> int | None:
         """The horizon at which `advance` would next return a match; None: at no horizon."""
         first = self._hopes.first()

@@ -54,6 +54,11 @@ class Program:
     skip_to: str | None = None
 
     @property
+    def needs_all(self) -> bool:
+        """Whether a match means that something did not happen."""
+        return self.strict or any(wait.forbidden or wait.to_the_end for wait in self.waits)
+
+    @property
     def fingerprint(self) -> str:
         """Equal for equal programs, in every process: state belongs to one program."""
         waits = [

@@ -5,35 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from udfs.rules.base import Strict, Word, mistake
 from udfs.rules.case import CaseModel
-from udfs.rules.conditions import ConditionModel
-from udfs.rules.escalation import DeEscalateModel, EscalateModel
+from udfs.rules.conditions import ConditionModel, NoDataModel
+from udfs.rules.escalation import DeEscalateModel, Steps
 from udfs.rules.pattern import ClearModel, EventModel, PatternModel
 from udfs.rules.schedule import ScheduleModel
 from udfs.rules.selector import Selector
 from udfs.rules.signal import SignalModel
-from udfs.wording import hint, placeholders, render
-
-# What a text may name, with a value of each.
-EXAMPLE: dict[str, str | float] = {
-    "sensor": "pump-001.bearing-temperature",
-    "asset": "pump-001",
-    "facility": "plant-0001",
-    "gateway": "gw-1",
-    "kind": "temperature",
-    "unit": "°C",
-    "value": 96.5,
-    "limit": 90.0,
-    "duration_s": 5.0,
-    "rule": "temperature-high",
-    "severity": "warning",
-}
-PLACEHOLDERS = tuple(EXAMPLE)
+from udfs.rules.text import check_text
 
 Events = dict[Word, EventModel]
 
@@ -52,7 +36,7 @@ class Rule(Strict):
     clear: ClearModel | None = None
     severity: Literal["info", "warning", "critical"]
     text: Annotated[str, Field(min_length=1)]
-    escalate: list[EscalateModel] = Field(default_factory=list)
+    escalate: Steps = Field(default_factory=list)
     de_escalate: DeEscalateModel | None = None
     tests: list[CaseModel] = Field(default_factory=list)
 
@@ -75,23 +59,37 @@ class Rule(Strict):
                 raise mistake('"condition" is missing', "add condition:, or events: and pattern:")
         elif "events" in info.data and info.data["events"] is None:
             raise mistake("a pattern without events", "add events:, each with a condition")
+        elif "events" in info.data:
+            pattern.check_events(list(info.data["events"]))
         return pattern
+
+    @field_validator("clear")
+    @classmethod
+    def _of_a_pattern(cls, clear: ClearModel | None, info: ValidationInfo) -> ClearModel | None:
+        if clear is not None and info.data.get("condition") is not None:
+            raise mistake(
+                "clear beside a condition", "a condition has clear limits of its own; leave it out"
+            )
+        if clear is not None and info.data.get("events") is not None:
+            clear.check_events(list(info.data["events"]))
+        return clear
 
     @field_validator("text")
     @classmethod
-    def _fillable(cls, text: str) -> str:
-        try:
-            names = placeholders(text)
-        except ValueError as error:
-            raise mistake(f"text: {error}", "write {{ and }} for braces") from None
-        for name in names:
-            if name not in PLACEHOLDERS:
-                raise mistake(f'unknown placeholder "{{{name}}}"', hint(name, PLACEHOLDERS))
-        try:
-            render(text, EXAMPLE)
-        except (ValueError, LookupError, AttributeError) as error:
-            raise mistake(f"text: {error}", "formats are as in {value:.1f}") from None
-        return text
+    def _fillable(cls, text: str, info: ValidationInfo) -> str:
+        return check_text(text, info.data.get("pattern") is not None)
+
+    @field_validator("escalate", "de_escalate")
+    @classmethod
+    def _not_of_silence(cls, steps: Any, info: ValidationInfo) -> Any:
+        model = info.data.get("condition")
+        about = model.one if model is not None else None
+        if steps and isinstance(about, NoDataModel) and about.of != "sensor":
+            raise mistake(
+                "the silence of a gateway does not escalate",
+                "write a rule for each severity, with its own for_s; or give of: sensor",
+            )
+        return steps
 
     @property
     def key(self) -> str:

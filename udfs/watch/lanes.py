@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from udfs.batch import Batch, Lane
+from udfs.batch import Batch, Bools, Lane
 from udfs.conditions import latch
 from udfs.conditions.base import View
 from udfs.conditions.latch import Ints, State
+from udfs.patterns.matcher import Matcher
+from udfs.watch.horizon import Horizon
+from udfs.watch.life import Life
 
 Position = tuple[int, int]
 
@@ -28,18 +31,37 @@ MAX_BACKLOGS = 3
 
 
 @dataclass(slots=True)
+class SignalState:
+    """The newest inputs of a signal, and when each of its assets had a value last."""
+
+    inputs: State
+    last_ms: Ints
+
+    def copy(self) -> SignalState:
+        """One of its own."""
+        return SignalState(_copy(self.inputs), self.last_ms.copy())
+
+
+@dataclass(slots=True)
 class LaneState:
     """State of all rules over one run of batches.
 
-    states: one a rule. last_ms: time of each sensor's newest reading, by view. begin, begin_ms:
-    position and time of its first batch (of the one before it, where it was forked). position,
-    time_ms: of its newest batch. until, until_ms: where the live range begins that it leads to;
-    None for the live lane, and while no live batch came yet.
+    states: one a bank. last_ms: time of each sensor's newest reading, by view. signals: one a
+    signal. matchers: by key of the rule. lively: by bank, which entries have their alerts in
+    `life`; never changed. begin, begin_ms: position and time of its first batch (of
+    the one before it, where it was forked). position, time_ms: of its newest batch. until,
+    until_ms: where the live range begins that it leads to; None for the live lane, and while no
+    live batch came yet.
     """
 
     late: bool
     states: list[State]
     last_ms: dict[View, Ints]
+    signals: list[SignalState]
+    matchers: dict[str, Matcher]
+    life: Life
+    lively: list[Bools]
+    horizon: Horizon
     begin: Position
     begin_ms: int
     position: Position
@@ -59,10 +81,41 @@ class LaneState:
 
     def copy(self, late: bool) -> LaneState:
         """A lane of its own from the same past."""
-        states = [{name: array.copy() for name, array in state.items()} for state in self.states]
-        last_ms = {view: array.copy() for view, array in self.last_ms.items()}
-        here = self.position, self.time_ms
-        return LaneState(late, states, last_ms, *here, *here)
+        return LaneState(
+            late,
+            states=[_copy(state) for state in self.states],
+            last_ms={view: array.copy() for view, array in self.last_ms.items()},
+            signals=[signal.copy() for signal in self.signals],
+            matchers={key: matcher.copy() for key, matcher in self.matchers.items()},
+            life=self.life.copy(),
+            lively=self.lively,
+            horizon=self.horizon.copy(),
+            begin=self.position,
+            begin_ms=self.time_ms,
+            position=self.position,
+            time_ms=self.time_ms,
+        )
+
+    def inherit(self) -> None:
+        """What fires is told by another lane."""
+        for state, lively in zip(self.states, self.lively, strict=True):
+            latch.inherit(state, ~lively)
+        self.life.inherit()
+
+    def release(self) -> None:
+        """What fires belongs to another lane, which goes on telling of it."""
+        for state in self.states:
+            latch.release(state)
+        self.life.release()
+
+    def skip(self) -> None:
+        """Batches are missing: nothing can be concluded from what was not seen."""
+        for matcher in self.matchers.values():
+            matcher.skip()
+
+
+def _copy(state: State) -> State:
+    return {name: array.copy() for name, array in state.items()}
 
 
 def follows(position: Position, at: Position) -> bool:
@@ -121,8 +174,8 @@ class Lanes:
         past.until, past.until_ms = at, time_ms
         lane = past.copy(late=False)
         lane.begin, lane.begin_ms = at, time_ms
-        for state in lane.states:
-            latch.release(state)
+        lane.release()
+        lane.skip()
         return lane
 
     def _fork(self, live: LaneState, at: Position, time_ms: int) -> None:
@@ -133,12 +186,12 @@ class Lanes:
             waiting = self._branch(live)
         waiting.until, waiting.until_ms = at, time_ms
         live.begin, live.begin_ms = at, time_ms
+        live.skip()
 
     def _branch(self, live: LaneState) -> LaneState:
         """The state of now, for the backlog. What fires stays with the live lane."""
         lane = live.copy(late=True)
-        for state in lane.states:
-            latch.inherit(state)
+        lane.inherit()
         self.backlogs.append(lane)
         return lane
 

@@ -1,15 +1,16 @@
 """From a batch to what conditions see: usable readings, one a sensor at a time, and their gaps.
 
     rounds = split(batch, keep, sensors)        # the k-th reading of each sensor is in round k
-    for each: track.follow(round)               # finds the gaps, remembers the newest times
-    readings = group.project(round)             # the readings of one rule's sensors
+    rounds = follow(last_ms, limit_ms, rounds)  # finds the gaps, remembers the newest times
+    readings = project(round, slots, ...)       # the readings of a bank's entries
 
 The usual batch (every sensor once, all good, one time) is one round and nothing is copied.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from udfs.batch import Batch, Bools, Floats, Quality
 from udfs.catalogue import Catalogue
 from udfs.conditions.base import View
 from udfs.conditions.latch import NEVER, Ints, Readings, Slots
+from udfs.conditions.quality import quality_of
 
 # Longer than this is a gap: a few sampling periods, and for fast sensors a few ticks.
 GAP_PERIODS = 3
@@ -41,19 +43,30 @@ class Round:
     value: Floats
     time: int | Ints
     paused_ms: Ints | None = None
+    _places: Slots | None = None
+
+    def places(self, sensors: int) -> Slots:
+        """Position of each slot's reading, -1 where there is none, shape (sensors,)."""
+        if self._places is None:
+            self._places = np.full(sensors, -1, np.intp)
+            self._places[self.slot] = np.arange(len(self.value))
+        return self._places
 
 
-def views(batch: Batch, sensors: int) -> dict[View, list[Round]]:
-    """The batch as each view sees it; views that see the same share their rounds."""
+def seen(batch: Batch, sensors: int, wanted: Collection[View]) -> dict[View, list[Round]]:
+    """The batch as each of these views sees it; views that see the same share their rounds."""
     good = batch.good()
-    if good is None:
-        rounds = split(batch, None, sensors)
-        return dict.fromkeys(View, rounds)
-    seen = {View.GOOD: split(batch, good, sensors), View.ANY: split(batch, None, sensors)}
-    if batch.quality is None:
-        return seen | {View.SIGNAL: seen[View.GOOD]}
-    stuck = (batch.quality == Quality.STUCK) & np.isfinite(batch.value)
-    return seen | {View.SIGNAL: split(batch, good | stuck, sensors)}
+    plain = split(batch, None, sensors) if good is None or View.ANY in wanted else []
+    rounds = dict.fromkeys(wanted, plain)
+    if good is not None:
+        usable = split(batch, good, sensors)
+        rounds |= {view: usable for view in (View.GOOD, View.SIGNAL) if view in wanted}
+        if View.SIGNAL in wanted and batch.quality is not None:
+            stuck = (batch.quality == Quality.STUCK) & np.isfinite(batch.value)
+            rounds[View.SIGNAL] = split(batch, good | stuck, sensors)
+    if View.QUALITY in wanted:
+        rounds[View.QUALITY] = split(replace(batch, value=quality_of(batch)), None, sensors)
+    return rounds
 
 
 def split(batch: Batch, keep: Bools | None, sensors: int) -> list[Round]:
@@ -122,42 +135,35 @@ def _paused(last_ms: Ints, limit_ms: Ints, turn: Round) -> Ints | None:
     return np.where(gap, np.maximum(elapsed, 1), 0) if gap.any() else None
 
 
-class Group:
-    """The sensors that rules with the same selector watch, m of them.
+def project(turn: Round, slots: Slots, whole: bool, sensors: int) -> Readings | None:
+    """The round's readings of these entries; None when there is none.
 
-    slots: their slots in the catalogue, ascending, shape (m,). A position in it is a local slot.
+    Args: slots: slot of each entry, any order, shape (entries,). whole: they are all slots, in
+        order. sensors: how many slots there are.
     """
+    if turn.slot is not None:
+        return _project_some(turn, slots, whole, sensors)
+    if whole:
+        return _readings(slice(None), turn.value, turn.time, turn.paused_ms)
+    paused = None if turn.paused_ms is None else turn.paused_ms[slots]
+    return _readings(slice(None), turn.value[slots], _pick(turn.time, slots), paused)
 
-    def __init__(self, slots: Slots, sensors: int) -> None:
-        self.slots = slots
-        self._sensors = sensors
-        self._whole = len(slots) == sensors
-        self._local: Slots | None = None  # made for the first batch that is not whole
 
-    def project(self, turn: Round) -> Readings | None:
-        """The round's readings of these sensors; None when there is none."""
-        if turn.slot is not None:
-            return self._project_some(turn, turn.slot)
-        if self._whole:
-            return _readings(slice(None), turn.value, turn.time, turn.paused_ms)
-        paused = None if turn.paused_ms is None else turn.paused_ms[self.slots]
-        time = _pick(turn.time, self.slots)
-        return _readings(slice(None), turn.value[self.slots], time, paused)
-
-    def _project_some(self, turn: Round, slot: Slots) -> Readings | None:
-        local = slot if self._whole else self._locate()[slot]
-        mine = np.flatnonzero(local >= 0)
-        if not len(mine):
-            return None
-        at: slice | Slots = slice(None) if len(mine) == len(self.slots) else local[mine]
-        paused = None if turn.paused_ms is None else turn.paused_ms[mine]
-        return _readings(at, turn.value[mine], _pick(turn.time, mine), paused)
-
-    def _locate(self) -> Slots:
-        if self._local is None:
-            self._local = np.full(self._sensors, -1, np.intp)
-            self._local[self.slots] = np.arange(len(self.slots))
-        return self._local
+def _project_some(turn: Round, slots: Slots, whole: bool, sensors: int) -> Readings | None:
+    assert turn.slot is not None
+    at: slice | Slots
+    if whole:
+        at, mine = turn.slot, np.arange(len(turn.slot))
+    else:
+        place = turn.places(sensors)[slots]
+        at = np.flatnonzero(place >= 0)
+        mine = place[at]
+        if len(at) == len(slots):
+            at = slice(None)
+    if not len(mine):
+        return None
+    paused = None if turn.paused_ms is None else turn.paused_ms[mine]
+    return _readings(at, turn.value[mine], _pick(turn.time, mine), paused)
 
 
 def _readings(

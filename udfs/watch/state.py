@@ -1,32 +1,35 @@
 """The state of a watch as versioned bytes, and its way into other rules and larger catalogues.
 
-Version 1: `head` as JSON (lanes, silence, rules and their sensors, orphans), and one array for each
-lane, rule and name, as 0/temperature-high@1/since. The sensor is the last axis of all arrays, so a
-catalogue that grew (slots never move) only appends to them.
+Version 2: `head` as JSON (lanes, silence, keys of units and rules, what is sparse), columns about
+the units (bank, first entry, entries, checksum of what they watch), and for each lane the arrays of
+banks, views and signals, as 0/bank/3/since. The entry (or sensor) is the last axis of all arrays. A
+unit's entries are a slice; a catalogue that grew (slots and assets never move) only appends to it.
+
+Version 1 had an array for each lane, rule and name, as 0/temperature-high@1/since.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.alerts import AlertEvent, from_json, to_json
+from udfs.alerts import AlertEvent, to_json
 from udfs.conditions import latch
-from udfs.conditions.latch import Found, Slots
-from udfs.rules.model import Rule
+from udfs.conditions.latch import Slots
 from udfs.state import BadState, pack, unpack
-from udfs.watch.lanes import Lanes
-from udfs.watch.silence import Silence, Silent
-from udfs.watch.telling import Occasion, Teller
-from udfs.watch.watched import Watched
+from udfs.watch.lanes import Lanes, LaneState
+from udfs.watch.plan import Plan
+from udfs.watch.signals import Signal
+from udfs.watch.silence import Silence
+from udfs.watch.units import Unit
 
-_KIND, _VERSION = "watch", 1
+_KIND, _VERSION = "watch", 2
 _LANE = ("late", "begin", "begin_ms", "position", "time_ms", "until", "until_ms")
 
 Array = npt.NDArray[Any]
@@ -41,135 +44,101 @@ class Kept:
     orphans: list[AlertEvent] = field(default_factory=list)
 
 
-def dump(kept: Kept, rules: Mapping[str, Rule], watched: Sequence[Watched], sensors: int) -> bytes:
-    """The state as bytes. rules: by key. sensors: of the catalogue."""
+def dump(kept: Kept, plan: Plan) -> bytes:
+    """The state as bytes."""
     lanes = kept.lanes.all()
     head = {
-        "sensors": sensors,
+        "sensors": len(plan.catalogue),
+        "assets": len(plan.assets.name),
         "live": kept.lanes.live is not None,
-        "lanes": [{name: getattr(lane, name) for name in _LANE} for lane in lanes],
-        "rules": {
-            entry.rule.key: {
-                "condition": type(entry.condition).__name__,
-                "unit": entry.condition.unit,
-                "slots": len(entry.group.slots),
-                "sum": _sum(entry.group.slots),
-            }
-            for entry in watched
-        },
-        "named": {
-            key: {"name": r.name, "version": r.version, "severity": r.severity}
-            for key, r in rules.items()
-        },
+        "lanes": [_lane_head(lane) for lane in lanes],
+        "units": [unit.key for unit in plan.units],
+        "unit_texts": [unit.condition.unit for unit in plan.units],
+        "kinds": [type(bank.condition).__name__ for bank in plan.banks],
+        "signals": [signal_text(signal) for signal in plan.lens.signals],
+        "named": {r.key: [r.name, r.version, r.severity] for r in plan.rules if plan.knows(r)},
+        "about": {key: list(about) for key, about in plan.about.items()},
         "silence": [kept.silence.heard_ms, kept.silence.newest_ms, kept.silence.onset_ms],
         "orphans": [to_json(event).decode() for event in kept.orphans],
     }
-    fields: dict[str, Any] = {"head": json.dumps(head)}
+    return pack(_KIND, _VERSION, {"head": json.dumps(head), **_index(plan), **_arrays(lanes, plan)})
+
+
+def _lane_head(lane: LaneState) -> dict[str, Any]:
+    return {
+        **{name: getattr(lane, name) for name in _LANE},
+        "matchers": {key: matcher.to_plain() for key, matcher in lane.matchers.items()},
+        "life": lane.life.to_plain(),
+        "horizon": lane.horizon.to_fields(),
+    }
+
+
+def _index(plan: Plan) -> dict[str, Array]:
+    """Where the entries of each unit lie, shape (units,)."""
+    bank_of, first = places(plan)
+    return {
+        "bank": bank_of,
+        "first": first,
+        "entries": np.array([len(unit.slots) for unit in plan.units], np.int64),
+        "sum": np.array([unit_sum(plan, unit) for unit in plan.units], np.int64),
+    }
+
+
+def signal_text(signal: Signal) -> str:
+    """What tells a signal from others in dumped state."""
+    return f"{zlib.crc32(repr(signal.key).encode()):08x}"
+
+
+def places(plan: Plan) -> tuple[Array, Array]:
+    """Bank and first entry of each unit, int64, shape (units,)."""
+    bank_of = np.zeros(len(plan.units), np.int64)
+    first = np.zeros(len(plan.units), np.int64)
+    for number, bank in enumerate(plan.banks):
+        mine = [unit.number for unit in bank.units]
+        bank_of[mine], first[mine] = number, bank.bounds[:-1]
+    return bank_of, first
+
+
+def unit_sum(plan: Plan, unit: Unit, entries: int | None = None) -> int:
+    """Checksum of what a unit watches, of its first entries only if so many are given."""
+    subjects = subjects_of(plan, unit)[:entries]
+    return zlib.crc32(subjects.astype(np.uint32).tobytes())
+
+
+def subjects_of(plan: Plan, unit: Unit) -> Slots:
+    """Slots of its sensors, or numbers of its assets."""
+    if unit.signal is None:
+        return unit.slots
+    return plan.assets.numbers(unit.signal.assets)[unit.slots]
+
+
+def _arrays(lanes: Sequence[LaneState], plan: Plan) -> dict[str, Array]:
+    fields: dict[str, Array] = {}
     for number, lane in enumerate(lanes):
-        fields |= {f"{number}//{view}": array for view, array in lane.last_ms.items()}
-        for entry, state in zip(watched, lane.states, strict=True):
-            fields |= {f"{number}/{entry.rule.key}/{name}": a for name, a in state.items()}
-            fires = entry.group.slots[latch.firing(state)].astype(np.uint32)
-            fields[f"{number}/{entry.rule.key}/"] = fires
-    return pack(_KIND, _VERSION, fields)
+        fields |= {f"{number}/view/{view}": array for view, array in lane.last_ms.items()}
+        for place, signal in enumerate(lane.signals):
+            fields |= {f"{number}/signal/{place}/{n}": a for n, a in signal.inputs.items()}
+            fields[f"{number}/signal/{place}//last_ms"] = signal.last_ms
+        for place, (bank, state) in enumerate(zip(plan.banks, lane.states, strict=True)):
+            fields |= {f"{number}/bank/{place}/{name}": a for name, a in state.items()}
+            fires = latch.firing(state)
+            fields[f"{number}/bank/{place}//firing"] = fires.astype(np.int64)
+            fields[f"{number}/bank/{place}//subject"] = bank.subjects[fires].astype(np.uint32)
+    return fields
 
 
-def _sum(slots: Slots) -> int:
-    return zlib.crc32(slots.astype(np.uint32).tobytes())
+def read(data: bytes, plan: Plan) -> tuple[int, dict[str, Any], Mapping[str, Any]]:
+    """Version, head and arrays of dumped state.
 
-
-@dataclass(frozen=True, slots=True)
-class _PastRule:
-    """What is left of a rule that is gone."""
-
-    name: str
-    version: int
-    severity: str
-    text: str = ""
-
-
-def load(data: bytes, kept: Kept, watched: Sequence[Watched], teller: Teller) -> bool:
-    """Put dumped state into a fresh watch.
-
-    Returns: whether the rules changed: one starts fresh, or alerts of one became orphans.
     Raises: BadState: other bytes, state of a later version, or of a larger catalogue.
     """
     version, fields = unpack(data, _KIND)
     if version > _VERSION:
         raise BadState(f"state version {version}; this code knows up to {_VERSION}")
     head = json.loads(fields["head"])
-    if head["sensors"] > len(teller.catalogue):
+    if head["sensors"] > len(plan.catalogue):
         raise BadState(
-            f"state of {head['sensors']} sensors, the catalogue has {len(teller.catalogue)}; "
+            f"state of {head['sensors']} sensors, the catalogue has {len(plan.catalogue)}; "
             "give the catalogue of its time or a later one"
         )
-    going_on = [entry for entry in watched if _fits(entry, head)]
-    _load_lanes(head, fields, kept.lanes, watched, going_on)
-    kept.silence.heard_ms, kept.silence.newest_ms, onsets = head["silence"]
-    kept.silence.onset_ms = {k: t for k, t in onsets.items() if k in kept.silence.for_ms}
-    gone = set(head["rules"]) - {entry.rule.key for entry in going_on}
-    kept.orphans = [from_json(text.encode()) for text in head["orphans"]]
-    kept.orphans += _sensor_orphans(head, fields, gone, teller)
-    kept.orphans += _gateway_orphans(head, set(onsets) - set(kept.silence.onset_ms), teller)
-    return len(going_on) < len(watched) or bool(kept.orphans)
-
-
-def _fits(entry: Watched, head: Mapping[str, Any]) -> bool:
-    """Whether the rule was there, with the same condition and the same (old) sensors."""
-    old = head["rules"].get(entry.rule.key)
-    if old is None or old["condition"] != type(entry.condition).__name__:
-        return False
-    slots = entry.group.slots[entry.group.slots < head["sensors"]]
-    return bool(old["slots"] == len(slots) and old["sum"] == _sum(slots))
-
-
-def _load_lanes(
-    head: Mapping[str, Any],
-    fields: Mapping[str, Array],
-    lanes: Lanes,
-    watched: Sequence[Watched],
-    going_on: Sequence[Watched],
-) -> None:
-    loaded = []
-    for number, was in enumerate(head["lanes"]):
-        begin, position = tuple(was["begin"]), tuple(was["position"])
-        lane = lanes.make(was["late"], begin, was["begin_ms"])
-        lane.position, lane.time_ms = position, was["time_ms"]
-        lane.until = tuple(was["until"]) if was["until"] else None
-        lane.until_ms = was["until_ms"]
-        for view, last_ms in lane.last_ms.items():
-            if f"{number}//{view}" in fields:
-                _fill(last_ms, fields[f"{number}//{view}"])
-        for entry, state in zip(watched, lane.states, strict=True):
-            for name, array in state.items() if entry in going_on else ():
-                _fill(array, fields[f"{number}/{entry.rule.key}/{name}"])
-        loaded.append(lane)
-    lanes.live = loaded.pop(0) if head["live"] else None
-    lanes.backlogs = loaded
-
-
-def _fill(array: Array, old: Array) -> None:
-    """Put what was before in front; sensors that came since keep what they start with."""
-    array[..., : old.shape[-1]] = old
-
-
-def _sensor_orphans(
-    head: Mapping[str, Any], fields: Mapping[str, Array], gone: set[str], teller: Teller
-) -> Iterator[AlertEvent]:
-    for key in sorted(gone):
-        past, unit = _PastRule(**head["named"][key]), head["rules"][key]["unit"]
-        for number, lane in enumerate(head["lanes"]):
-            phase, since = fields[f"{number}/{key}/phase"], fields[f"{number}/{key}/since"]
-            onsets = since[phase == latch.Phase.FIRING]
-            for slot, onset_ms in zip(fields[f"{number}/{key}/"], onsets, strict=True):
-                found = Found(int(slot), False, int(onset_ms), 0, np.nan, np.nan)
-                yield teller.sensor(past, unit, int(slot), found, Occasion(0, lane["late"]))
-
-
-def _gateway_orphans(
-    head: Mapping[str, Any], gone: set[str], teller: Teller
-) -> Iterator[AlertEvent]:
-    for key in sorted(gone):
-        onset_ms = head["silence"][2][key]
-        silent = Silent(key, False, onset_ms, 0, 0.0, 0.0)
-        yield teller.gateway(_PastRule(**head["named"][key]), silent, Occasion(0))
+    return version, head, fields

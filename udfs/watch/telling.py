@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from udfs.alerts import ASSET, FIRING, GATEWAY, RESOLVED, AlertEvent, alert_id, finite
+from udfs.alerts import ASSET, FIRING, GATEWAY, RESOLVED, UPDATED, AlertEvent, alert_id, finite
 from udfs.catalogue import Catalogue
+from udfs.condition_events import BEGIN, END, ConditionEvent
 from udfs.conditions.latch import Found
+from udfs.watch.assets import Assets
 from udfs.watch.course import Told
 from udfs.watch.silence import Silent
 from udfs.wording import render
@@ -35,105 +37,108 @@ class Named(Protocol):
     def text(self) -> str: ...
 
 
-def _told(rule: Named, found: Found) -> Told:
-    """What is told of a finding of a rule whose alerts have no life of their own."""
-    seen = finite(found.value), finite(found.limit)
-    status, text = (FIRING, rule.text) if found.firing else (RESOLVED, "")
-    return Told(status, rule.severity, text, found.onset_ms, found.event_ms, *seen)
-
-
 @dataclass(frozen=True)
+class About:
+    """A subject of alerts. unit: of the sensor (or signal) itself."""
+
+    subject: str
+    asset: str
+    kind: str
+    unit: str
+
+
 class Teller:
-    """Makes alert events of findings at one gateway."""
+    """Makes alert events and condition events of what is found at one gateway."""
 
-    catalogue: Catalogue
+    def __init__(self, catalogue: Catalogue, assets: Assets) -> None:
+        self._catalogue, self._assets = catalogue, assets
 
-    def sensor(
-        self, rule: Named, unit: str, slot: int, found: Found, occasion: Occasion
+    def sensor(self, slot: int) -> About:
+        """A sensor as a subject."""
+        c = self._catalogue
+        return About(c.name[slot], c.asset[slot], c.kind[slot], c.unit[slot])
+
+    def asset(self, number: int, unit: str = "") -> About:
+        """An asset as a subject. unit: of the signal that is judged."""
+        name = self._assets.name[number]
+        return About(name, name, ASSET, unit)
+
+    def tell(
+        self, rule: Named, about: About, unit: str, told: Told, occasion: Occasion
     ) -> AlertEvent:
-        """A sensor began or ceased to fire. unit: of value and limit, {} is the sensor's own."""
-        return self.sensor_told(rule, unit, slot, _told(rule, found), occasion)
+        """What an alert came to. unit: of value and limit, "{}" is the subject's own."""
+        return self._event(rule, replace(about, unit=unit.format(about.unit)), told, occasion)
 
-    def sensor_told(
-        self, rule: Named, unit: str, slot: int, told: Told, occasion: Occasion
-    ) -> AlertEvent:
-        """What an alert of a sensor came to, with a severity and a text of its own."""
-        catalogue = self.catalogue
-        return self._event(
-            rule,
-            told,
-            occasion,
-            subject=catalogue.name[slot],
-            asset=catalogue.asset[slot],
-            kind=catalogue.kind[slot],
-            unit=unit.format(catalogue.unit[slot]),
+    def condition(
+        self, rule: Named, event: str, about: About, unit: str, found: Found, late: bool
+    ) -> ConditionEvent:
+        """A condition event. event: its name in the rule."""
+        return ConditionEvent(
+            facility=self._catalogue.facility,
+            gateway=self._catalogue.gateway,
+            asset=about.asset,
+            subject=about.subject,
+            rule=rule.name,
+            rule_version=rule.version,
+            event=event,
+            phase=BEGIN if found.firing else END,
+            time_ms=found.event_ms,
+            onset_ms=found.onset_ms,
+            value=finite(found.value),
+            limit=finite(found.limit),
+            unit=unit.format(about.unit),
+            late=late,
         )
-
-    def asset(
-        self, rule: Named, unit: str, asset: str, told: Told, occasion: Occasion
-    ) -> AlertEvent:
-        """What an alert of an asset came to. unit: of value and limit, "" for a pattern."""
-        return self._event(rule, told, occasion, subject=asset, asset=asset, kind=ASSET, unit=unit)
 
     def gateway(self, rule: Named, silent: Silent, occasion: Occasion) -> AlertEvent:
         """The gateway fell silent or is back."""
+        status, text = (FIRING, rule.text) if silent.firing else (RESOLVED, "")
         times = silent.onset_ms, silent.event_ms
-        found = Found(0, silent.firing, *times, silent.silent_s, silent.limit_s)
-        return self.gateway_told(rule, _told(rule, found), occasion)
+        told = Told(status, rule.severity, text, *times, silent.silent_s, silent.limit_s)
+        return self._event(rule, About(GATEWAY, "", GATEWAY, "s"), told, occasion)
 
-    def gateway_told(self, rule: Named, told: Told, occasion: Occasion) -> AlertEvent:
-        """What the alert of the silent gateway came to."""
-        return self._event(rule, told, occasion, subject=GATEWAY, asset="", kind=GATEWAY, unit="s")
-
-    def _event(
-        self,
-        rule: Named,
-        told: Told,
-        occasion: Occasion,
-        *,
-        subject: str,
-        asset: str,
-        kind: str,
-        unit: str,
-    ) -> AlertEvent:
-        facility, gateway = self.catalogue.facility, self.catalogue.gateway
-        onset_ms, event_ms = told.onset_ms, told.event_ms
-        duration_s = (event_ms - onset_ms) / 1000
+    def _event(self, rule: Named, about: About, told: Told, occasion: Occasion) -> AlertEvent:
+        facility, gateway = self._catalogue.facility, self._catalogue.gateway
+        value, limit = finite(told.value), finite(told.limit)
         words = {
-            "sensor": subject,
-            "asset": asset or gateway,
+            "sensor": about.subject,
+            "asset": about.asset or gateway,
             "facility": facility,
             "gateway": gateway,
-            "kind": kind,
-            "unit": unit,
-            "value": told.value,
-            "limit": told.limit,
-            "duration_s": duration_s,
+            "kind": about.kind,
+            "unit": about.unit,
+            "value": value,
+            "limit": limit,
+            "duration_s": (told.event_ms - told.onset_ms) / 1000,
             "rule": rule.name,
             "severity": told.severity,
             "count": told.matched,
         }
-        down = f"{subject}: {rule.name} came down to {told.severity}"
-        ended = f"{subject}: {rule.name} ended after {duration_s:.6g} s"
-        plain = ended if told.status == RESOLVED else down
         return AlertEvent(
-            id=alert_id(facility, gateway, subject, rule.name, rule.version, onset_ms),
+            id=alert_id(facility, gateway, about.subject, rule.name, rule.version, told.onset_ms),
             status=told.status,
             rule=rule.name,
             rule_version=rule.version,
             severity=told.severity,
             facility=facility,
             gateway=gateway,
-            subject=subject,
-            asset=asset,
-            kind=kind,
-            unit=unit,
-            value=told.value,
-            limit=told.limit,
-            onset_ms=onset_ms,
-            event_ms=event_ms,
+            subject=about.subject,
+            asset=about.asset,
+            kind=about.kind,
+            unit=about.unit,
+            value=value,
+            limit=limit,
+            onset_ms=told.onset_ms,
+            event_ms=told.event_ms,
             created_ms=occasion.created_ms,
             late=occasion.late,
-            text=render(told.text, words) if told.text else plain,
+            text=render(told.text or _OWN_WORDS[told.status], words),
             traceparent=occasion.traceparent,
         )
+
+
+# what is said where a rule has no words for it
+_OWN_WORDS = {
+    RESOLVED: "{sensor}: {rule} ended after {duration_s:.6g} s",
+    UPDATED: "{sensor}: {rule} came down to {severity}",
+}
