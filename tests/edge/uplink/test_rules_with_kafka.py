@@ -248,6 +248,34 @@ def is_record(revision: int) -> Callable[[Seen], bool]:
     return lambda seen: seen.item is not None and seen.item.key.startswith(f"{revision:08d}/")
 
 
+class RenewedOnce:
+    """Stands for `edge.tls.Watch`: the files changed, once."""
+
+    def __init__(self) -> None:
+        self.changes = [True]
+
+    def changed(self) -> bool:
+        return bool(self.changes) and self.changes.pop()
+
+
+def test_new_certificates_make_a_new_connection_that_goes_on(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = rulebooks.read(broker.bootstrap).shelf.last + 1
+    rulebooks.write(broker.bootstrap, [record(first)])
+    reader = Reader(broker)
+    reader.until(is_record(first), 20)
+    renewed = RenewedOnce()
+    monkeypatch.setattr(reader._topic, "_watch", renewed)
+    monkeypatch.setattr(reader._topic, "_looked_s", 0.0)
+    reader.until(lambda seen: seen.at_end, 20)
+    assert not renewed.changes
+    rulebooks.write(broker.bootstrap, [record(first + 1)])
+    seen, _ = reader.until(is_record(first + 1), 20)
+    assert len([each for each in seen if each.item]) == 1
+    reader.close()
+
+
 def test_a_right_that_comes_later(broker: Broker, record_testsuite_property: Note) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     who = ("rules", ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
