@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from tests.udfs.plant import catalogue, rule
 from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
-from udfs.rules.selector import KINDS
+from udfs.rules.conditions import ConditionModel
+from udfs.rules.pattern import EventModel
+from udfs.rules.selector import KINDS, Selector
 from udfs.rules.text import PLACEHOLDERS
 from udfs.wording import hint, render
 
@@ -89,20 +92,38 @@ def shipped() -> list[Rule]:
     return parse_all({path.name: path.read_text() for path in SHIPPED.glob("*.yaml")})
 
 
-def test_the_shipped_rules_are_right_and_use_every_condition() -> None:
-    used = {name for made in shipped() for name in made.condition.model_fields_set}
-    assert used == {"threshold", "rate_of_change", "stuck", "no_data", "ewma"}
+def conditions(rules: Sequence[Rule]) -> set[str]:
+    """Names of the conditions that they use, also in the events of patterns."""
+    models = [r.condition for r in rules] + [e.condition for r in rules for e in _events(r)]
+    return {name for model in models if model is not None for name in model.model_fields_set}
+
+
+def _events(made: Rule) -> list[EventModel]:
+    return list((made.events or {}).values())
+
+
+def test_the_shipped_rules_are_right() -> None:
+    assert conditions(shipped()) == {
+        "threshold",
+        "rate_of_change",
+        "stuck",
+        "no_data",
+        "ewma",
+        "quality",
+    }
     assert {made.severity for made in shipped()} == {"info", "warning", "critical"}
+    assert [made.name for made in shipped() if not made.tests] == []
 
 
-def test_every_example_in_the_docs_is_a_rule() -> None:
+def test_every_example_in_the_docs_is_a_rule_and_all_conditions_are_there() -> None:
     text = DOCS.read_text()
-    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    examples = re.findall(r"```yaml\n(rules:\n.*?)```", text, re.DOTALL)
     rules = [made for example in examples for made in parse(example, "docs/rules.md")]
-    used = {name for made in rules for name in made.condition.model_fields_set}
-    assert used == {"threshold", "rate_of_change", "stuck", "no_data", "ewma"}
+    assert conditions(rules) == set(ConditionModel.model_fields)
     for word in (*KINDS, *(f"{{{name}}}" for name in PLACEHOLDERS)):
         assert word in text
+    for field in (*Rule.model_fields, *Selector.model_fields):
+        assert f"`{field}`" in text
 
 
 def test_hints_and_texts() -> None:
