@@ -38,7 +38,9 @@ class Step(Protocol):
         """Take note of a record that was refused."""
 
     def on_timer(self, now_ms: int) -> list[Output]:
-        """Do what is due. If it returns nothing, it changed nothing."""
+        """Do what is due. Before `wake_at` it changes and says nothing; after it, nothing that can
+        be done now is due.
+        """
 
     def wake_at(self) -> int | None:
         """When `on_timer` must be called next, wall clock; None if never."""

@@ -120,9 +120,11 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
             running.timer_ms = settled_ms
             ctx.timer_service().register_processing_time_timer(settled_ms)
             return
+        wake_ms = running.step.wake_at()
         outputs = running.step.on_timer(now_ms)
         self._metrics.levels(_key(ctx), running.step.gauges())
-        if outputs or running.stale:  # a timer that says nothing changed nothing
+        due = wake_ms is not None and wake_ms <= now_ms
+        if due or running.stale:  # a timer of before changed nothing, as those that were put off
             self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
         yield from self._finish(running, outputs, ctx)
 

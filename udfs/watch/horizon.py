@@ -33,9 +33,9 @@ class Horizon:
 
     fastest_ms: sampling period of the gateway's fastest sensor. tick_ms: the smallest step between
     two batches that follow each other, 0 until known; a longer step than any batch may hold was a
-    pause. time_ms: of the newest batch, None before the
-    first. arrival_ms: wall clock of its arrival. delay_ms: recent maximum, may be negative.
-    known_ms: the horizon.
+    pause. time_ms: of the newest batch, None before the first. arrival_ms: wall clock of its
+    arrival. delay_ms: recent maximum, may be negative. known_ms: the horizon. missed: a timer came
+    so late that the gateway was overdue by then; the next batch tells what it would have told.
     """
 
     fastest_ms: int
@@ -44,6 +44,7 @@ class Horizon:
     arrival_ms: int = 0
     delay_ms: int = 0
     known_ms: int = 0
+    missed: bool = False
 
     def batch(self, time_ms: int, continued: bool, arrival_ms: int) -> int:
         """A batch of this lane came. Returns: the horizon.
@@ -60,7 +61,7 @@ class Horizon:
         delay_ms = arrival_ms - time_ms
         # it falls by half, so that one slow batch does not make timers late for long
         self.delay_ms = delay_ms if anew else max(delay_ms, (delay_ms + self.delay_ms) // 2)
-        self.time_ms, self.arrival_ms = time_ms, arrival_ms
+        self.time_ms, self.arrival_ms, self.missed = time_ms, arrival_ms, False
         known_ms = time_ms + self.tick_ms
         self.known_ms = known_ms if anew else max(known_ms, self.known_ms)
         return self.known_ms
@@ -78,7 +79,7 @@ class Horizon:
     def wake_for(self, deadline_ms: int) -> int | None:
         """Wall clock at which `timer` reaches an event time, if no batch comes until then; None if
         it will not before the gateway is overdue."""
-        if self.time_ms is None:
+        if self.time_ms is None or self.missed:
             return None
         wake_ms = self.arrival_ms
         if deadline_ms > self.known_ms:

@@ -130,19 +130,18 @@ class Plan:
 
     def pass_time(self, lane: LaneState, horizon_ms: int) -> Judged:
         """Judge what is due by the horizon although no batch came."""
-        found = [
-            (bank, one)
-            for bank, state, silence in self._silences(lane)
-            if bank.judges(horizon_ms)
-            for one in silence.tick(state, horizon_ms, False)
-        ]
+        found: list[tuple[Bank, Found]] = []
+        for bank, state, silence in self._silences(lane):
+            # one deadline after the other: each is judged by the schedule of its own time
+            while (due_ms := _due(bank, state, silence)) is not None and due_ms <= horizon_ms:
+                found += [(bank, one) for one in silence.tick(state, due_ms, False)]
         return self._conclude(lane, found, horizon_ms)
 
     def deadline_ms(self, lane: LaneState) -> int | None:
         """Event time at which `pass_time` would find something next; None if never."""
         due = [matcher.deadline_ms() for matcher in lane.matchers.values()]
         due.append(lane.life.due_ms())
-        due += [silence.deadline_ms(state) for _, state, silence in self._silences(lane)]
+        due += [_due(*each) for each in self._silences(lane)]
         return min((time_ms for time_ms in due if time_ms is not None), default=None)
 
     def end(self, lane: LaneState) -> list[Finding]:
@@ -212,6 +211,12 @@ class Plan:
 
     def _lived(self, place: int, subject: int, told: Told) -> Finding:
         return Finding(place, subject, self.about[self.rules[place].key].unit, told)
+
+
+def _due(bank: Bank, state: State, silence: NoData) -> int | None:
+    """When the next entry will be silent for too long; None if none can be, or nobody asks then."""
+    due_ms = silence.deadline_ms(state)
+    return due_ms if due_ms is not None and bank.judges(due_ms) else None
 
 
 class RuleAbout(NamedTuple):

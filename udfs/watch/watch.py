@@ -76,31 +76,36 @@ class Watch:
         return events
 
     def on_timer(self, now_ms: int) -> list[AlertEvent]:
-        """Judge silence. If it returns nothing, it changed nothing."""
+        """Judge silence. Before `wake_at` it changes nothing; after it, no time is due."""
         self.condition_events = []
         occasion = Occasion(now_ms)
         events = [
             self._teller.gateway(self._rules[silent.rule], silent, occasion)
             for silent in self._kept.silence.judge(now_ms)
         ]
-        live = self._kept.lanes.live
-        horizon_ms = live.horizon.timer(now_ms) if live and live.horizon.slow else None
-        if live is not None and horizon_ms is not None:
-            due_ms = self._plan.deadline_ms(live)
-            if due_ms is not None and due_ms <= horizon_ms:
-                judged = self._plan.pass_time(live, horizon_ms)
-                self._note(judged.changes, late=False)
-                events += self._tell(judged.findings, occasion)
-        return events
+        live, wake_ms = self._kept.lanes.live, self._deadline()
+        if live is None or wake_ms is None or now_ms < wake_ms:
+            return events
+        horizon_ms = live.horizon.timer(now_ms)
+        if horizon_ms is None:
+            live.horizon.missed = True
+            return events
+        judged = self._plan.pass_time(live, horizon_ms)
+        self._note(judged.changes, late=False)
+        return events + self._tell(judged.findings, occasion)
 
     def wake_at(self) -> int | None:
         """Wall clock, epoch ms, at which `on_timer` must run if nothing comes; None if never."""
-        times = [self._kept.silence.wake_at()]
-        live = self._kept.lanes.live
-        if live is not None and live.horizon.slow:
-            due_ms = self._plan.deadline_ms(live)
-            times.append(None if due_ms is None else live.horizon.wake_for(due_ms))
+        times = self._kept.silence.wake_at(), self._deadline()
         return min((time_ms for time_ms in times if time_ms is not None), default=None)
+
+    def _deadline(self) -> int | None:
+        """Wall clock at which the next absence will be known without a batch; None if never."""
+        live = self._kept.lanes.live
+        if live is None or not live.horizon.slow:
+            return None
+        due_ms = self._plan.deadline_ms(live)
+        return None if due_ms is None else live.horizon.wake_for(due_ms)
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""

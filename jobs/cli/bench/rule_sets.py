@@ -22,6 +22,7 @@ Yaml = dict[str, Any]
 
 _NOISE_REACH = 6  # standard deviations, one more than the simulator's noise ever has
 _TEXT = "{sensor}: {rule}, {value} {unit} against {limit}"
+_TEXT_OF_PATTERN = "{asset}: {rule}, {count} events"
 _MATCHING = 100
 _EVERY_S = 20  # another machine fails
 
@@ -72,7 +73,8 @@ def rule_set(count: int, matching: int, template: Path = PLANT) -> str:
         if number >= matching:
             rule["sensors"] = rule.get("sensors", {}) | _elsewhere(number)
         # JSON is YAML, and written in a hundredth of the time
-        lines.append("- " + json.dumps(rule | {"severity": "warning", "text": _TEXT}))
+        text = _TEXT_OF_PATTERN if "pattern" in rule else _TEXT
+        lines.append("- " + json.dumps(rule | {"severity": "warning", "text": text}))
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ from udfs.batch import Batch
 from udfs.catalogue import Catalogue
 from udfs.condition_events import ConditionEvent
 from udfs.rules.rulebook import Rule, parse
+from udfs.watch.units import Binder
 from udfs.watch.watch import Watch
 
 SENSORS = 5_000
@@ -185,8 +186,6 @@ def _file(place: tuple[str, int, str]) -> str:
 
 def entries(rules: Sequence[Rule], catalogue: Catalogue) -> int:
     """Pairs of a condition and a sensor (or asset of a signal) at this gateway."""
-    from udfs.watch.units import Binder
-
     return sum(len(unit.slots) for unit in Binder(catalogue).units(rules))
 
 
