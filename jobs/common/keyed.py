@@ -124,7 +124,7 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         outputs = running.step.on_timer(now_ms)
         self._metrics.levels(_key(ctx), running.step.gauges())
         due = wake_ms is not None and wake_ms <= now_ms
-        if due or running.stale:  # a timer of before changed nothing, as those that were put off
+        if due or running.stale:  # one that runs before its time changes nothing
             self._remember(running, _ENTRY.pack(_LAYOUT, _TIMER, now_ms, 0, 0, 0))
         yield from self._finish(running, outputs, ctx)
 

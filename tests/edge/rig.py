@@ -7,10 +7,10 @@ both jobs. Only the way to Kafka is made up: it can be cut.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edge.core import Core, Parts
 from edge.filters.pipeline import Pipeline
@@ -39,6 +39,7 @@ from udfs.ledger import Word
 from udfs.records import ALERTS, CATALOGUE, COUNTED, EDGE_ALERTS, ROLLUPS, Output, Record
 from udfs.rollup import PROVISIONAL, MinuteRollup
 from udfs.rollup_step import RollupStep
+from udfs.rules.model import Rule
 from udfs.rules.record import Rulebook, record_key, rules
 from udfs.step import Step
 
@@ -46,13 +47,21 @@ START_MS = 1_750_000_000_000 // 60_000 * 60_000
 TICK_MS = 1000
 
 
+class Machines(Protocol):
+    """What stands at the site: its sensors, and what they say in each second."""
+
+    catalogue: Catalogue
+
+    def batch(self, sequence: int) -> Batch: ...
+
+
 class Cloud:
     """Both jobs over one gateway, without an engine."""
 
-    def __init__(self, facility: str, gateway: str) -> None:
+    def __init__(self, facility: str, gateway: str, rules: Sequence[Rule]) -> None:
         self.known: dict[int, Catalogue] = {}
         self.rollup = RollupStep(facility, gateway)
-        self.detect = DetectStep(facility, gateway, load_rules(), self)
+        self.detect = DetectStep(facility, gateway, rules, self)
         self.gate = Gate(self)
         self.minutes: dict[int, MinuteRollup] = {}
         self.alerts: list[tuple[int, AlertEvent]] = []  # when they were found
@@ -111,6 +120,12 @@ class Cloud:
                 self.line = json.loads(output.value)
 
 
+def _machines(given: SimulatorSettings | Machines) -> Machines:
+    if isinstance(given, SimulatorSettings):
+        return FleetBuilder(given).gateway(0, START_MS)
+    return given
+
+
 def _call(step: Step, found: Batch | Word, record: Record, now_ms: int) -> list[Output]:
     if isinstance(found, Word):
         return step.on_word(found, now_ms)
@@ -119,18 +134,19 @@ def _call(step: Step, found: Batch | Word, record: Record, now_ms: int) -> list[
 
 @dataclass
 class Site:
-    """One simulated facility with its gateway. `outages`: when its link is down, from the start."""
+    """One facility with its gateway. `outages`: when its link is down, from the start."""
 
     folder: Path
-    machines: SimulatorSettings
+    machines: SimulatorSettings | Machines
     outages: list[tuple[float, float]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    rules: Sequence[Rule] = field(default_factory=load_rules)
+    filters: FilterSettings = field(default_factory=FilterSettings)
 
     def __post_init__(self) -> None:
-        builder = FleetBuilder(self.machines)
-        self.plant = builder.gateway(0, START_MS)
+        self.plant = _machines(self.machines)
         self.facility, self.gateway = self.plant.catalogue.facility, self.plant.catalogue.gateway
-        self.cloud = Cloud(self.facility, self.gateway)
+        self.cloud = Cloud(self.facility, self.gateway, self.rules)
         self.now_ms = START_MS
         self.transport = FakeTransport(now_ms=self.now_ms)
         self.transport.outages = [
@@ -149,8 +165,8 @@ class Site:
         settings = GatewaySettings.model_validate({**raw, "spool": spool})
         self.spool = Spool.open(settings.spool, self.now_ms)
         registry = Registry.open(self.folder, self.facility, self.gateway)
-        filters = Pipeline(FilterSettings(), registry, TICK_MS)
-        self.books = Rulebooks(self.folder, RuleSet(load_rules()))
+        filters = Pipeline(self.filters, registry, TICK_MS)
+        self.books = Rulebooks(self.folder, RuleSet(self.rules))
         self.books.load()
         newest = self.books.newest
         self.prescreen = Prescreen(newest.rules, self.facility, self.gateway, newest.revision)
