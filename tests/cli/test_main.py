@@ -21,7 +21,7 @@ NAMES = sorted(COMMANDS)
 def test_the_commands() -> None:
     assert sorted(ROOT) == [
         "admit", "bench", "demo", "docs", "doctor", "down", "gateway", "ledger", "plan", "rules",
-        "run", "simulate", "status", "up", "watch",
+        "run", "simulate", "sql", "status", "up", "watch",
     ]  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_every_option_says_what_it_is(name: str) -> None:
     assert [option.name for option in options if not option.help] == []
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "run"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("run", "sql")])
 def test_an_unknown_option_is_exit_code_2(name: str) -> None:
     result = CliRunner().invoke(app, [*name.split(), "--colour", "red"])
     assert result.exit_code == 2 and result.stdout == ""

@@ -78,7 +78,7 @@ def test_every_mistake_is_told_with_its_line_and_the_nearest_key(tmp_path: Path)
         "word.yaml: line 3: format: Input should be 'arrow', 'json', 'cloudevents' or 'original'; "
         "found 'xml'",
         "word.yaml: line 8: fields.0.type: Input should be 'string', 'integer', 'number', "
-        "'boolean' or 'ranges'; found 'text'",
+        "'boolean', 'ranges' or 'object'; found 'text'",
         'word.yaml: line 2: titel: unknown key "titel" (did you mean "title"?)',
     ]
 
@@ -142,15 +142,18 @@ def test_ours() -> None:
         "hardiot.admission.v1",
         "hardiot.alert.v1",
         "hardiot.catalogue.v1",
+        "hardiot.condition-event.v1",
         "hardiot.counted.v1",
         "hardiot.dead-letter.v1",
         "hardiot.edge-alert.v1",
         "hardiot.ledger.v1",
+        "hardiot.pattern-match.v1",
         "hardiot.readings.v1",
         "hardiot.rollup.v1",
+        "hardiot.rulebook.v1",
     ]
-    assert len(load_topics()) == 12
+    assert len(load_topics()) == 15
     assert {path.stem for path in CONTRACTS_FOLDER.iterdir()} == {
         *("admission", "alert", "catalogue", "counted", "dead-letter", "edge-alert", "ledger"),
-        *("readings", "rollup", "topics"),
+        *("readings", "rollup", "topics", "condition-event", "pattern-match", "rulebook"),
     }

@@ -101,6 +101,21 @@ def test_a_slow_batch_makes_timers_careful_for_a_while() -> None:
     assert delays == [9200, 5200, 3200, 2200, 1700]
 
 
+def test_who_was_woken_too_late_waits_for_the_next_batch() -> None:
+    horizon = slow()
+    assert horizon.wake_for(12_000) == 12_200 and horizon.timer(90_000) is None
+    horizon.missed = True
+    assert horizon.wake_for(12_000) is None
+    horizon.batch(70_000, True, 71_200)
+    assert horizon.wake_for(72_000) == 72_200
+
+
+def test_fields_of_before_know_nothing_of_missed_timers() -> None:
+    fields = slow().to_fields()
+    del fields["missed"]
+    assert Horizon.from_fields(MINUTE, fields) == slow()
+
+
 def test_clocks_may_differ() -> None:
     ahead, behind = slow(delay_ms=1200 - 7000), slow(delay_ms=1200 + 7000)
     assert ahead.timer(40_000 - 7000) == behind.timer(40_000 + 7000) == 39_000
@@ -113,7 +128,7 @@ def test_it_goes_on_from_its_fields() -> None:
     assert copy == horizon == horizon.copy()
     assert horizon.to_fields() == {
         "tick_ms": 1000, "time_ms": 10_000, "arrival_ms": 11_200, "delay_ms": 1200,
-        "known_ms": 11_000,
+        "known_ms": 11_000, "missed": False,
     }  # fmt: skip
     horizon.copy().batch(11_000, True, 12_200)
     assert copy == horizon
