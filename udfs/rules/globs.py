@@ -21,13 +21,19 @@ from udfs.conditions.latch import Slots
 
 _SPECIAL = re.compile(r"[*?[]")
 _WILD = re.compile(r"\[!?\]?[^\]]*\]|[*?]")
+_MOST_KNOWN = 1000
 _NONE: Slots = np.empty(0, np.intp)
+
+
+def is_glob(text: str) -> bool:
+    """Whether more than one text may match."""
+    return _SPECIAL.search(text) is not None
 
 
 @lru_cache(maxsize=4096)
 def matcher(glob: str) -> Callable[[str], bool]:
     """The test of one text, as `fnmatch.fnmatchcase`."""
-    if not _SPECIAL.search(glob):
+    if not is_glob(glob):
         return glob.__eq__
     if "?" in glob or "[" in glob:
         match = re.compile(translate(glob)).match
@@ -57,6 +63,7 @@ class Texts:
         of = [numbers.setdefault(text, len(numbers)) for text in texts]
         self.distinct = list(numbers)
         self._numbers = numbers
+        self._known: dict[str, list[int]] = {}  # many rules say "*.temperature"
         self._of = np.array(of, np.intp)
         self._order: Slots = np.argsort(self._of, kind="stable")
         self._order.flags.writeable = False  # what is handed out is part of it
@@ -68,12 +75,17 @@ class Texts:
         return self.at(self.numbers(glob))
 
     def numbers(self, glob: str) -> list[int]:
-        """Numbers of the distinct texts that match."""
-        if not _SPECIAL.search(glob):
+        """Numbers of the distinct texts that match; not to be written to."""
+        if not is_glob(glob):
             number = self._numbers.get(glob)
             return [] if number is None else [number]
-        test = matcher(glob)
-        return [number for number in self._candidates(glob) if test(self.distinct[number])]
+        known = self._known.get(glob)
+        if known is None:
+            test = matcher(glob)
+            known = [number for number in self._candidates(glob) if test(self.distinct[number])]
+            if len(self._known) < _MOST_KNOWN:
+                self._known[glob] = known
+        return known
 
     def at(self, numbers: Sequence[int]) -> Slots:
         """Positions of the texts with these numbers, ascending."""

@@ -79,17 +79,28 @@ class Rule(Strict):
     def _fillable(cls, text: str, info: ValidationInfo) -> str:
         return check_text(text, info.data.get("pattern") is not None)
 
-    @field_validator("escalate", "de_escalate")
+    # they are judged by the wall clock, apart from all that goes by event time
+    @field_validator("escalate", "de_escalate", "condition")
     @classmethod
-    def _not_of_silence(cls, steps: Any, info: ValidationInfo) -> Any:
-        model = info.data.get("condition")
-        about = model.one if model is not None else None
-        if steps and isinstance(about, NoDataModel) and about.of != "sensor":
+    def _not_of_silence(cls, given: Any, info: ValidationInfo) -> Any:
+        own = info.field_name == "condition"
+        model = given if own else info.data.get("condition")
+        one = model.one if model is not None else None
+        if not isinstance(one, NoDataModel) or one.of == "sensor":
+            return given
+        if own and info.data.get("when") is not None:
+            raise mistake(
+                "the silence of a gateway has no schedule",
+                "give of: sensor, or silence the alert where it is delivered",
+            )
+        if own and info.data.get("signal") is not None:
+            raise mistake("the silence of a gateway has no signal", "give of: sensor")
+        if not own and given:
             raise mistake(
                 "the silence of a gateway does not escalate",
                 "write a rule for each severity, with its own for_s; or give of: sensor",
             )
-        return steps
+        return given
 
     @property
     def key(self) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from udfs.catalogue import Catalogue, split_tags
 from udfs.conditions.latch import Slots
 from udfs.rules.base import Glob, Strict, mistake
-from udfs.rules.globs import Texts, matcher
+from udfs.rules.globs import Texts, is_glob, matcher
 from udfs.wording import hint
 
 KINDS = (
@@ -100,8 +100,13 @@ class _Index:
 
     def slots(self, selector: Selector) -> Slots:
         """Slots that match all that the selector says of sensors, ascending."""
+        steps = []
+        for step in self._steps(selector):
+            if not step[1]:  # most rules of a large rulebook are about other plants
+                return np.empty(0, np.intp)
+            steps.append(step)
         chosen: Slots | None = None
-        for texts, numbers in self._steps(selector):
+        for texts, numbers in steps:
             chosen = texts.at(numbers) if chosen is None else texts.among(chosen, numbers)
             if not len(chosen):
                 break
@@ -109,7 +114,8 @@ class _Index:
 
     def _steps(self, selector: Selector) -> Iterator[tuple[Texts, list[int]]]:
         """For each key: the texts that it is about, and the numbers of those that match."""
-        if selector.name is not None:
+        late = selector.name is not None and is_glob(selector.name)
+        if selector.name is not None and not late:
             yield self._name, self._name.numbers(selector.name)
         if selector.asset is not None:
             yield self._asset, self._asset.numbers(selector.asset)
@@ -120,6 +126,8 @@ class _Index:
         for glob in selector.tag or ():
             words, owners = self._words
             yield self._tags, np.unique(owners[words.matching(glob)]).tolist()
+        if selector.name is not None and late:
+            yield self._name, self._name.numbers(selector.name)
 
     @cached_property
     def _name(self) -> Texts:

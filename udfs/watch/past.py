@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from udfs.conditions.latch import Phase
-from udfs.watch.state import Array
+from udfs.watch.description import Array
 
 
 @dataclass(frozen=True)

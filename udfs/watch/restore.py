@@ -11,13 +11,14 @@ import numpy as np
 from udfs.alerts import RESOLVED, AlertEvent, from_json
 from udfs.patterns.matcher import Matcher
 from udfs.watch.course import Told
+from udfs.watch.description import Array, places, signal_text, subjects_of, unit_sum
 from udfs.watch.horizon import Horizon
 from udfs.watch.lanes import LaneState
 from udfs.watch.life import Life
 from udfs.watch.past import Past
 from udfs.watch.plan import Plan
 from udfs.watch.silence import Silent
-from udfs.watch.state import Array, Kept, places, read, signal_text, subjects_of, unit_sum
+from udfs.watch.state import Kept, read
 from udfs.watch.telling import Occasion, Teller
 from udfs.watch.units import Unit
 

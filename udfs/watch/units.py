@@ -66,17 +66,13 @@ class Binder:
     def _of(self, place: int, rule: Rule) -> Iterable[Unit]:
         if rule.condition is not None:
             if not _of_gateway_only(rule.condition):
-                yield from self._unit(place, rule, rule.condition, rule.signal, self._chosen(rule))
+                slots = self.slots(rule.sensors)
+                yield from self._unit(place, rule, rule.condition, rule.signal, slots)
             return
-        for name, event in (rule.events or {}).items():
-            slots = self._chosen(rule, event)
-            yield from self._unit(place, rule, event.condition, event.signal, slots, name, event)
-
-    def _chosen(self, rule: Rule, event: EventModel | None = None) -> Slots:
         chosen = self.slots(rule.sensors)
-        if event is None:
-            return chosen
-        return np.intersect1d(chosen, self.slots(event.sensors), assume_unique=True)
+        for name, event in (rule.events or {}).items() if len(chosen) else ():
+            slots = np.intersect1d(chosen, self.slots(event.sensors), assume_unique=True)
+            yield from self._unit(place, rule, event.condition, event.signal, slots, name, event)
 
     def _unit(
         self,
@@ -88,14 +84,14 @@ class Binder:
         name: str = "",
         event: EventModel | None = None,
     ) -> Iterable[Unit]:
+        if not len(slots):
+            return
         signal, period_ms = None, self._catalogue.period_ms
         if about is not None:
             signal = self._signal(about, slots)
             if signal is None:
                 return
             slots, period_ms = np.arange(len(signal.assets)), signal.period_ms
-        if not len(slots):
-            return
         yield Unit(
             number=0,
             rule=place,

@@ -20,6 +20,7 @@ from udfs.batch import Batch
 from udfs.catalogue import Catalogue
 from udfs.condition_events import ConditionEvent
 from udfs.rules.model import Rule
+from udfs.watch.description import Description
 from udfs.watch.lanes import Lanes
 from udfs.watch.plan import Change, Finding, Plan
 from udfs.watch.restore import load
@@ -47,6 +48,7 @@ class Watch:
         self.condition_events: list[ConditionEvent] = []
         self._plan = Plan(rules, catalogue)
         self._rules = {rule.key: rule for rule in rules}
+        self._description: Description | None = None
         self._teller = Teller(catalogue, self._plan.assets)
         silence = Silence(self._plan.silence_ms)
         self._kept = Kept(Lanes(self._plan.start), silence)
@@ -109,7 +111,9 @@ class Watch:
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
-        return dump(self._kept, self._plan)
+        if self._description is None:  # a watch that is thrown away needs none
+            self._description = Description.of(self._plan)
+        return dump(self._kept, self._plan, self._description)
 
     @classmethod
     def restore(cls, rules: Sequence[Rule], catalogue: Catalogue, data: bytes) -> Watch:
