@@ -8,12 +8,12 @@ event has seen the event.
 
 from __future__ import annotations
 
-import json
 import math
 import uuid
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+from udfs import flat_json
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://hardiot.io/alerts/v1")
 
@@ -79,7 +79,7 @@ def finite(number: float | None) -> float | None:
 
 def to_json(event: AlertEvent) -> bytes:
     """The event as one JSON object, keys in the order of the fields."""
-    return json.dumps(asdict(event), allow_nan=False, ensure_ascii=False).encode()
+    return flat_json.encode(event)
 
 
 def from_json(data: bytes) -> AlertEvent:
@@ -87,27 +87,7 @@ def from_json(data: bytes) -> AlertEvent:
 
     Raises: ValueError: not JSON, or a field is missing or of the wrong type.
     """
-    try:
-        values = json.loads(data)
-        known = {name: values[name] for name in _TYPES if name in values}
-        for name, value in known.items():
-            # True is an int to Python
-            if not isinstance(value, _TYPES[name]) or (
-                isinstance(value, bool) and _TYPES[name] is not bool
-            ):
-                raise ValueError(f"{name} is {value!r}")
-        return AlertEvent(**known)
-    except (TypeError, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"not an alert: {error}") from None
-
-
-_PYTHON: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "bool": bool,
-    "float | None": (float, int, type(None)),
-}
-_TYPES = {f.name: _PYTHON[str(f.type)] for f in fields(AlertEvent)}
+    return flat_json.decode(data, AlertEvent, "an alert")
 
 
 def to_cloudevent(event: AlertEvent) -> tuple[str, bytes, dict[str, str]]:
