@@ -28,13 +28,21 @@ class DetectStep:
 
     Refused records are only noted: rollup_readings reads the same topics and writes them to the
     dead letters, once.
+
+    conditions: whether the condition events of pattern rules are told, too.
     """
 
     def __init__(
-        self, facility: str, gateway: str, rules: Sequence[Rule], catalogues: Catalogues
+        self,
+        facility: str,
+        gateway: str,
+        rules: Sequence[Rule],
+        catalogues: Catalogues,
+        conditions: bool = True,
     ) -> None:
         self.facility, self.gateway = facility, gateway
         self.rules, self.catalogues = rules, catalogues
+        self.conditions = conditions
         self.coverage = Coverage()
         self.watch: Watch | None = None
         self.version = 0
@@ -56,8 +64,7 @@ class DetectStep:
         self.newest_ms = max(self.newest_ms, batch.time_ms)
         watch = self._watch_for(batch)
         events = watch.on_batch(batch, now_ms)
-        told = self._say(events, {SENT_MS: str(batch.sent_ms)})
-        return told + list(map(to_output, watch.condition_events))
+        return self._say(watch, events, {SENT_MS: str(batch.sent_ms)})
 
     def on_word(self, word: Word, now_ms: int) -> list[Output]:
         """A gateway's word changes nothing here."""
@@ -71,8 +78,7 @@ class DetectStep:
         """Judge silence."""
         if self.watch is None:
             return []
-        told = self._say(self.watch.on_timer(now_ms))
-        return told + list(map(to_output, self.watch.condition_events))
+        return self._say(self.watch, self.watch.on_timer(now_ms))
 
     def wake_at(self) -> int | None:
         """When silence is to be judged next."""
@@ -99,12 +105,14 @@ class DetectStep:
         return pack(_STATE, _STATE_VERSION, fields)
 
     @classmethod
-    def restore(cls, data: bytes, rules: Sequence[Rule], catalogues: Catalogues) -> DetectStep:
+    def restore(
+        cls, data: bytes, rules: Sequence[Rule], catalogues: Catalogues, conditions: bool = True
+    ) -> DetectStep:
         """The step that `snapshot` gave. Raises: BadState: other bytes, or no such catalogue."""
         version, fields = unpack(data, _STATE)
         if version > _STATE_VERSION:
             raise BadState(f"state version {version}; this job knows up to {_STATE_VERSION}")
-        step = cls(fields["facility"], fields["gateway"], rules, catalogues)
+        step = cls(fields["facility"], fields["gateway"], rules, catalogues, conditions)
         step.coverage = Coverage.from_fields(fields)
         step.version, step.newest_ms = fields["version"], fields["newest_ms"]
         if fields["watch"] is not None:
@@ -142,11 +150,16 @@ class DetectStep:
         return self.watch
 
     def _say(
-        self, events: Sequence[AlertEvent], more: Mapping[str, str] | None = None
+        self, watch: Watch, events: Sequence[AlertEvent], more: Mapping[str, str] | None = None
     ) -> list[Output]:
+        if watch.given_up:
+            self.tally["patterns_overflow"] += watch.given_up
+            watch.given_up = 0
         outputs = []
         for event in events:
             self.tally[_TALLIES[event.status]] += 1
             key, value, headers = to_cloudevent(event)
             outputs.append(Output(ALERTS, key, value, {**headers, **(more or {})}))
+        if self.conditions:
+            outputs += map(to_output, watch.condition_events)
         return outputs

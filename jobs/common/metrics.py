@@ -1,6 +1,7 @@
 """The metrics that every step of every job has, under the same names.
 
-received, emitted, duplicates, late, dead_lettered{reason}: counters. event_time_lag_ms: the
+received, emitted, dead_lettered{reason} and what a step counts (duplicates, late, raised, updated,
+resolved, patterns_overflow): counters. event_time_lag_ms: the
 largest of the last second, between a live reading's time and its arrival here. What a step's own
 `gauges` name (open_minutes, missing_batches): the sum over its gateways, some seconds old. What
 rules an operator goes by ("rules_revision", "rulebooks_refused"): as its feed says.
@@ -16,7 +17,7 @@ from pyflink.metrics import Distribution, MetricGroup
 from udfs.batch import Reason
 from udfs.records import DEAD_LETTERS, Output
 
-_TALLIED = ("duplicates", "late", "raised", "updated", "resolved")
+_TALLIED = ("duplicates", "late", "raised", "updated", "resolved", "patterns_overflow")
 _LAG_EVERY_MS = 1000
 
 

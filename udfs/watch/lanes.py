@@ -108,6 +108,11 @@ class LaneState:
             latch.release(state)
         self.life.release()
 
+    @property
+    def overflow(self) -> int:
+        """Attempts of patterns that were given up for want of room."""
+        return sum(matcher.overflow for matcher in self.matchers.values())
+
     def skip(self) -> None:
         """Batches are missing: nothing can be concluded from what was not seen."""
         for matcher in self.matchers.values():

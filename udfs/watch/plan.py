@@ -58,10 +58,12 @@ class Change(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a batch brought: findings by rule, then sensor, then time; and condition events."""
+    """What a batch brought: findings by rule, then sensor, then time; condition events; and how
+    many attempts of patterns were given up for want of room."""
 
     findings: list[Finding]
     changes: list[Change]
+    given_up: int
 
 
 class Plan:
@@ -182,12 +184,13 @@ class Plan:
             else:
                 findings.append(self._plain(unit, bank, one))
         happened = [self._happened(change) for change in changes if change.is_event]
+        before = lane.overflow if happened else 0
         for rule_place, asset, each in self._patterns.run(lane, happened, horizon_ms):
             findings.append(self._lived(rule_place, asset, each))
         for key, subject, each in lane.life.advance(horizon_ms):
             findings.append(self._lived(self._place[key], subject, each))
         findings.sort(key=lambda finding: finding.rule)
-        return Judged(findings, changes)
+        return Judged(findings, changes, lane.overflow - before if happened else 0)
 
     def _happened(self, change: Change) -> Happened:
         unit, subject, found = change

@@ -22,7 +22,7 @@ from udfs.condition_events import ConditionEvent
 from udfs.rules.model import Rule
 from udfs.watch.description import Description
 from udfs.watch.lanes import Lanes
-from udfs.watch.plan import Change, Finding, Plan
+from udfs.watch.plan import Finding, Judged, Plan
 from udfs.watch.restore import load
 from udfs.watch.silence import Silence
 from udfs.watch.state import Kept, dump
@@ -41,11 +41,14 @@ class Watch:
     some that it had. Whoever runs input since the snapshot again must not throw away what it gives
     then: nobody has heard it yet. (The ids are deterministic, so telling it twice does no harm.)
     condition_events: of pattern rules that the last call brought.
+    given_up: attempts of patterns that were given up for want of room. Whoever counts
+    them sets it back to 0.
     """
 
     def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
         self.changed = False
         self.condition_events: list[ConditionEvent] = []
+        self.given_up = 0
         self._plan = Plan(rules, catalogue)
         self._rules = {rule.key: rule for rule in rules}
         self._description: Description | None = None
@@ -71,7 +74,7 @@ class Watch:
             # a finite value may be large enough for its square to overflow; the conditions cope
             with np.errstate(over="ignore", invalid="ignore"):
                 judged = self._plan.judge(batch, lane, continued, arrival_ms)
-            self._note(judged.changes, lane.late)
+            self._note(judged, lane.late)
             events += self._tell(judged.findings, replace(occasion, late=lane.late))
         for ended in self._kept.lanes.finish():
             events += self._tell(self._plan.end(ended), replace(occasion, late=True))
@@ -93,7 +96,7 @@ class Watch:
             live.horizon.missed = True
             return events
         judged = self._plan.pass_time(live, horizon_ms)
-        self._note(judged.changes, late=False)
+        self._note(judged, late=False)
         return events + self._tell(judged.findings, occasion)
 
     def wake_at(self) -> int | None:
@@ -139,10 +142,11 @@ class Watch:
     def _about(self, of_asset: bool, subject: int, own: str) -> About:
         return self._teller.asset(subject, own) if of_asset else self._teller.sensor(subject)
 
-    def _note(self, changes: Iterable[Change], late: bool) -> None:
+    def _note(self, judged: Judged, late: bool) -> None:
         """Keep the condition events until the next call."""
+        self.given_up += judged.given_up
         self.condition_events = []
-        for unit, subject, found in changes:
+        for unit, subject, found in judged.changes:
             rule = self._plan.rules[unit.rule]
             signal = rule.events[unit.event].signal if rule.events else None
             about = self._about(signal is not None, subject, signal.unit if signal else "")
