@@ -1,8 +1,10 @@
 """History from Parquet and CSV files, merged by time and cut into the batches of one gateway.
 
-Long files have columns time, sensor and value, and may have quality, asset, kind and unit. Wide
-CSV files have a column for each sensor beside the time. Files are read in blocks: what is held is
-HOLD_ROWS, so that much disorder is put right; files with more must be in the order of time.
+Long files have columns time, sensor and value, and may have quality, asset, kind, unit, asset_type,
+tags and period_ms (without it the sampling period is guessed, which a sensor with many missing
+readings makes longer than it is). Wide CSV files have a column for each sensor beside the time.
+Files are read in blocks: what is held is HOLD_ROWS, so that much disorder is put right; files with
+more must be in the order of time.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +23,20 @@ from udfs.rules.rows import QUALITIES
 _BLOCK_ROWS = 1 << 16
 _BLOCK_BYTES = 1 << 20
 _TIMES = ("time", "timestamp", "datetime", "time_ms", "ts", "date")
-_TEXTS = ("sensor", "asset", "kind", "unit")
+_TEXTS = ("sensor", "asset", "kind", "unit", "asset_type", "tags")
+_PERIOD = "period_ms"
 # before this, a number of milliseconds is more likely one of seconds
 _EARLIEST_MS = 100_000_000_000
+
+T = TypeVar("T", str, int)
 
 
 @dataclass(slots=True)
 class Block:
     """Readings, n of them. names: of sensors; code: int64, each reading's place in `names`.
 
-    words: asset, kind and unit, where the file has them: one word for each of `names`, or "".
+    words: asset, kind, unit, asset_type and tags, where the file has them: one word for each of
+    `names`, or "". period_ms: sampling period of each of `names`, 0 where the file does not say it.
     """
 
     time: Ints
@@ -41,6 +45,7 @@ class Block:
     names: list[str]
     quality: npt.NDArray[np.uint8] | None = None
     words: dict[str, list[str]] = field(default_factory=dict)
+    period_ms: list[int] | None = None
 
 
 def open_blocks(path: Path, from_ms: int = -EVER_MS, to_ms: int = EVER_MS) -> Iterator[Block]:
@@ -145,15 +150,17 @@ def _long(table: pa.RecordBatch, time: Ints, keep: Bools) -> Block:
     code = np.asarray(pc.fill_null(sensor.indices, 0)).astype(np.int64)
     quality = _quality(table.column("quality")) if "quality" in table.schema.names else None
     names: list[str] = sensor.dictionary.to_pylist()
+    first = _First(code, len(names))
     words = {
-        name: _word_of_each(_dictionary(table.column(name)), code, len(names))
+        name: first.words(_dictionary(table.column(name)))
         for name in _TEXTS[1:]
         if name in table.schema.names
     }
+    period_ms = first.numbers(table.column(_PERIOD)) if _PERIOD in table.schema.names else None
     if keep.all():
-        return Block(time, code, value, names, quality, words)
+        return Block(time, code, value, names, quality, words, period_ms)
     some = None if quality is None else quality[keep]
-    return Block(time[keep], code[keep], value[keep], names, some, words)
+    return Block(time[keep], code[keep], value[keep], names, some, words, period_ms)
 
 
 def _dictionary(column: pa.Array) -> pa.DictionaryArray:
@@ -180,13 +187,29 @@ def _quality(column: pa.Array) -> npt.NDArray[np.uint8] | None:
     return quality if quality.any() else None
 
 
-def _word_of_each(words: pa.DictionaryArray, code: npt.NDArray[np.int64], names: int) -> list[str]:
-    """The word in the first row of each sensor."""
-    there, row = np.unique(code, return_index=True)
-    found = [""] * names
-    for sensor, word in zip(there.tolist(), words.take(pa.array(row)).to_pylist(), strict=True):
-        found[sensor] = word or ""
-    return found
+class _First:
+    """What the first row of each sensor says of it."""
+
+    def __init__(self, code: npt.NDArray[np.int64], sensors: int) -> None:
+        row = np.full(sensors, -1)
+        row[code[::-1]] = np.arange(len(code))[::-1]  # of equal codes the last one stays: the first
+        self._there = np.flatnonzero(row >= 0).tolist()
+        self._row = pa.array(row[row >= 0])
+        self._sensors = sensors
+
+    def words(self, column: pa.DictionaryArray) -> list[str]:
+        """A word for each sensor, empty for one that has none."""
+        return self._of_each(column, "")
+
+    def numbers(self, column: pa.Array) -> list[int]:
+        """A whole number for each sensor, 0 for one that has none."""
+        return self._of_each(column.cast(pa.int64(), safe=False), 0)
+
+    def _of_each(self, column: pa.Array, none: T) -> list[T]:
+        found = [none] * self._sensors
+        for sensor, said in zip(self._there, column.take(self._row).to_pylist(), strict=True):
+            found[sensor] = said or none
+        return found
 
 
 def _wide(path: Path, table: pa.RecordBatch, time: Ints, keep: Bools, name: str) -> Block:

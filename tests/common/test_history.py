@@ -140,6 +140,30 @@ def test_sampling_periods_are_those_of_most_readings(tmp_path: Path) -> None:
     assert periods == {"slow": 60_000, "quick": 250, "once": 1000}
 
 
+def test_what_a_catalogue_would_say_of_sensors(tmp_path: Path) -> None:
+    table = {
+        "time": [T0 + n * 2000 for n in range(5)],
+        "sensor": ["a", "b", "c", "d", "a"],
+        "value": [1.0] * 5,
+        "asset_type": ["Pump", None, "no type!", "", "fan"],
+        "tags": ["line-2, critical", "b,a,b", None, "no tag!", ""],
+        "period_ms": [250, None, 0, 2**40, 7],  # 0 and nothing are guessed
+    }
+    path = write(tmp_path / "a.parquet", table)
+    catalogue, _ = read(path)[0]
+    assert catalogue.name == ("a", "b", "c", "d")
+    assert catalogue.asset_type == ("pump", "", "", "")
+    assert catalogue.tags == ("critical,line-2", "a,b", "", "")
+    assert catalogue.period_ms.tolist() == [250, 1000, 1000, 2**31 - 1]
+
+
+def test_sampling_periods_of_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"time,sensor,value,period_ms\n{T0},a,1,500\n{T0 + 9000},a,2,\n{T0},b,3,\n")
+    catalogue, _ = read(path)[0]
+    assert (catalogue.name, catalogue.period_ms.tolist()) == (("a", "b"), [500, 1000])
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abc"), st.integers(0, 9)), min_size=1),
