@@ -7,53 +7,43 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from confluent_kafka import Producer
 
 from jobs.common import rulebooks
 from jobs.common.tail import Tail
-from jobs.common.topics import ensure_topics
-from jobs.local.ports import LOOPBACK
-from jobs.local.stack import Stack
+from tests.rules.cluster import CHANGING, FOLDER_RULE, Cluster, rule, until
 from udfs import catalogue
 from udfs.batch import Batch, encode
 from udfs.rules.record import Rulebook
 
 pytestmark = pytest.mark.stack
 
-FACILITY, GATEWAY = "changing", "gw-1"
+FACILITY, GATEWAY = CHANGING, "gw-1"
 WITHIN_S = 5.0
 Told = tuple[str, str, float]  # rule, status, when it was read
-
-
-def rule(name: str, above: int) -> str:
-    return f"""
-  - name: {name}
-    condition: {{threshold: {{above: {above}}}}}
-    severity: warning
-    text: "{{sensor}} is at {{value}}"
-"""
 
 
 @dataclass
 class Plant:
     """One sensor, five readings a second, and what is told of it."""
 
-    stack: Stack
+    cluster: Cluster
     value: float = 50.0
     told: list[Told] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
-    job: str = ""
+
+    @property
+    def bootstrap(self) -> str:
+        return self.cluster.stack.bootstrap
 
     def send(self) -> None:
         text = ("line-1.pressure",), ("bar",), ("pressure",), ("line-1",)
         limits = np.zeros(1), np.full(1, 1e6), np.full(1, 200, np.int32)
         made = catalogue.Catalogue(FACILITY, GATEWAY, 1, *text, *limits)
-        producer = Producer({"bootstrap.servers": self.stack.bootstrap})
+        producer = Producer({"bootstrap.servers": self.bootstrap})
         producer.produce("catalogue", catalogue.encode(made), made.key)
         sequence = 0
         while not self.stop.wait(0.2):
@@ -65,7 +55,7 @@ class Plant:
         producer.flush(5)
 
     def hear(self) -> None:
-        with Tail(self.stack.bootstrap, ["alerts"], from_start=True, committed=False) as tail:
+        with Tail(self.bootstrap, ["alerts"], from_start=True, committed=False) as tail:
             while not self.stop.is_set():
                 for message in tail.poll(0.1):
                     alert = json.loads(message.value)
@@ -74,45 +64,23 @@ class Plant:
 
     def push(self, *rules: str, reason: str = "test") -> int:
         """A new rulebook. Returns: its revision."""
-        known = rulebooks.read(self.stack.bootstrap)
+        known = rulebooks.read(self.bootstrap)
         files = {"plant.yaml": "rules:" + "".join(rules)}
         book = Rulebook(known.shelf.last + 1, files, "test", reason, time.time_ns() // 10**6)
-        rulebooks.push(self.stack.bootstrap, known, book)
+        rulebooks.push(self.bootstrap, known, book)
         return book.revision
 
     def again(self, revision: int) -> None:
         """The rules of an earlier revision as a new one: what `hardiot rules rollback` does."""
-        known = rulebooks.read(self.stack.bootstrap)
+        known = rulebooks.read(self.bootstrap)
         files = known.shelf.rulebook(revision).files
         book = Rulebook(known.shelf.last + 1, files, "test", "back", time.time_ns() // 10**6)
-        rulebooks.push(self.stack.bootstrap, known, book)
+        rulebooks.push(self.bootstrap, known, book)
 
     def wait_for(self, *wanted: tuple[str, str], since: int, limit_s: float = 30) -> float:
         """Until all of these were told. Returns: when the last one was."""
         until(lambda: set(wanted) <= {each[:2] for each in self.told[since:]}, limit_s)
         return max(each[2] for each in self.told[since:] if each[:2] in wanted)
-
-    def metric(self, name: str) -> float | None:
-        """The job's metric as Prometheus sees it, the largest of all TaskManagers."""
-        found: list[float] = []
-        for port in self.stack.prometheus.values():
-            try:
-                text = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text
-            except httpx.HTTPError:
-                continue
-            found += [
-                float(line.rsplit(" ", 1)[1])
-                for line in text.splitlines()
-                if line.startswith(f"flink_taskmanager_job_task_operator_{name}{{")
-            ]
-        return max(found, default=None)
-
-
-def until(true: Callable[[], bool], limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
 
 
 def wait_for_checkpoint(plant: Plant) -> None:
@@ -120,31 +88,24 @@ def wait_for_checkpoint(plant: Plant) -> None:
     now_ms = time.time_ns() // 10**6
 
     def newer() -> bool:
-        latest = plant.stack.rest.checkpoints(plant.job)["latest"]["completed"]
+        latest = plant.cluster.stack.rest.checkpoints(plant.cluster.job)["latest"]["completed"]
         return latest is not None and latest["trigger_timestamp"] > now_ms
 
     until(newer)
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    """A cluster of its own: rules are for all jobs of a cell, and other tests have theirs."""
-    folder = tmp_path / "rules"
-    folder.mkdir()
-    (folder / "plant.yaml").write_text("rules:" + rule("of-the-folder", 40))
-    with Stack(tmp_path / "run", taskmanagers=2) as stack:
-        ensure_topics(stack.bootstrap, [FACILITY])
-        made = Plant(stack)
-        threads = [threading.Thread(target=each, daemon=True) for each in (made.send, made.hear)]
-        try:
-            for thread in threads:
-                thread.start()
-            made.job = stack.submit("detect_anomalies", ["--rules", str(folder)])
-            yield made
-        finally:
-            made.stop.set()
-            for thread in threads:
-                thread.join(10)
+def plant(cluster: Cluster) -> Iterator[Plant]:
+    made = Plant(cluster)
+    threads = [threading.Thread(target=each, daemon=True) for each in (made.send, made.hear)]
+    try:
+        for thread in threads:
+            thread.start()
+        yield made
+    finally:
+        made.stop.set()
+        for thread in threads:
+            thread.join(10)
 
 
 def test_rules_change_while_the_job_runs(
@@ -153,43 +114,43 @@ def test_rules_change_while_the_job_runs(
     def took(what: str, seconds: float) -> None:
         record_testsuite_property(what, round(seconds, 2))
 
-    plant.wait_for(("of-the-folder", "firing"), since=0, limit_s=90)
-    assert plant.metric("rules_revision") == 0
+    plant.wait_for((FOLDER_RULE, "firing"), since=0, limit_s=90)
+    assert plant.cluster.metric("rules_revision") == 0
 
     # a push: the new rule fires, and the alert of the old one is resolved
     since, began_s = len(plant.told), time.time()
     first = plant.push(rule("pushed", 45))
-    at_s = plant.wait_for(("of-the-folder", "resolved"), ("pushed", "firing"), since=since)
+    at_s = plant.wait_for((FOLDER_RULE, "resolved"), ("pushed", "firing"), since=since)
     took("push_to_alert_s", at_s - began_s)
     assert at_s - began_s < WITHIN_S and first == 1
     assert len(plant.told) == since + 2
 
     # what nobody can read changes nothing, and is counted
     since = len(plant.told)
-    rulebooks.write(plant.stack.bootstrap, [("00000002/x", b'{"contract": "other"}')])
-    rulebooks.write(plant.stack.bootstrap, [("rubbish", b"rubbish")])
-    until(lambda: plant.metric("rulebooks_refused") == 2)
-    assert plant.metric("rules_revision") == 1 and plant.told[since:] == []
+    rulebooks.write(plant.bootstrap, [("00000002/x", b'{"contract": "other"}')])
+    rulebooks.write(plant.bootstrap, [("rubbish", b"rubbish")])
+    until(lambda: plant.cluster.metric("rulebooks_refused") == 2)
+    assert plant.cluster.metric("rules_revision") == 1 and plant.told[since:] == []
 
     # the next good one ends that
     assert plant.push(rule("third", 60)) == 3
     plant.wait_for(("pushed", "resolved"), since=since)
-    until(lambda: plant.metric("rulebooks_refused") == 0)
+    until(lambda: plant.cluster.metric("rulebooks_refused") == 0)
 
     # kill -9: the job goes on by the rules that it had
     wait_for_checkpoint(plant)
     since, began_s = len(plant.told), time.time()
-    (ident,) = plant.stack.rest.taskmanagers_of(plant.job)
-    names = {child.log.stem: name for name, child in plant.stack.children.items()}
-    plant.stack.kill(names[ident])
+    (ident,) = plant.cluster.stack.rest.taskmanagers_of(plant.cluster.job)
+    names = {child.log.stem: name for name, child in plant.cluster.stack.children.items()}
+    plant.cluster.stack.kill(names[ident])
     plant.value = 70.0
     took("kill_to_alert_s", plant.wait_for(("third", "firing"), since=since, limit_s=90) - began_s)
     assert {each[0] for each in plant.told[since:]} == {"third"}
-    assert plant.metric("rules_revision") == 3
+    assert plant.cluster.metric("rules_revision") == 3
 
     # back to the first: what it finds fires, under a new number
     since, began_s = len(plant.told), time.time()
     plant.again(first)
     at_s = plant.wait_for(("third", "resolved"), ("pushed", "firing"), since=since)
     took("rollback_to_alert_s", at_s - began_s)
-    assert plant.metric("rules_revision") == 4
+    assert plant.cluster.metric("rules_revision") == 4
