@@ -7,7 +7,7 @@ event = decode(data, ConditionEvent, "a condition event")
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
@@ -25,7 +25,8 @@ _PYTHON: dict[str, Any] = {
 def encode(item: Any) -> bytes:
     """One JSON object, keys in the order of the fields. Raises: ValueError: a NaN or infinity."""
     # dataclasses.asdict copies what it finds, which takes longer than all the rest
-    return _ENCODER.encode({name: getattr(item, name) for name in _names(type(item))}).encode()
+    model: Hashable = type(item)
+    return _ENCODER.encode({name: getattr(item, name) for name in _names(model)}).encode()
 
 
 def decode(data: bytes, model: Callable[..., T], what: str) -> T:
