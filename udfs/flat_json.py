@@ -7,7 +7,7 @@ event = decode(data, ConditionEvent, "a condition event")
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
@@ -25,8 +25,7 @@ _PYTHON: dict[str, Any] = {
 def encode(item: Any) -> bytes:
     """One JSON object, keys in the order of the fields. Raises: ValueError: a NaN or infinity."""
     # dataclasses.asdict copies what it finds, which takes longer than all the rest
-    model: Hashable = type(item)
-    return _ENCODER.encode({name: getattr(item, name) for name in _names(model)}).encode()
+    return _ENCODER.encode({name: getattr(item, name) for name in _kinds(item.__class__)}).encode()
 
 
 def decode(data: bytes, model: Callable[..., T], what: str) -> T:
@@ -49,11 +48,6 @@ def decode(data: bytes, model: Callable[..., T], what: str) -> T:
 
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
-
-
-@cache
-def _names(model: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(model))
 
 
 @cache

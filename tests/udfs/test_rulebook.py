@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.udfs.plant import catalogue, rule
-from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
 from udfs.rules.conditions import ConditionModel
 from udfs.rules.pattern import EventModel
+from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse, parse_all
 from udfs.rules.selector import KINDS, Selector
 from udfs.rules.text import PLACEHOLDERS
 from udfs.wording import hint, render
