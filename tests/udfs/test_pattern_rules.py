@@ -12,6 +12,7 @@ from udfs.batch import Lane
 from udfs.catalogue import Catalogue
 from udfs.rules.model import Rule
 from udfs.rules.rulebook import parse
+from udfs.watch.plan import Plan
 from udfs.watch.watch import Watch
 
 SENSORS = ("temp", "vib", "cool", "inlet", "outlet")
@@ -217,3 +218,32 @@ def test_an_overdue_gateway_concludes_nothing() -> None:
     assert feed(watch, [NOTHING, HOT]) == []
     assert watch.wake_at() is None
     assert watch.on_timer(T0 + 200_000) == []
+
+
+def two_patterns() -> list[Rule]:
+    first, second = pattern("[hot, shaky]"), pattern("[shaky, {not: cool}]")
+    return [first, second.model_copy(update={"name": "s"})]
+
+
+def test_patterns_with_the_same_events_share_them_and_find_what_each_finds_alone() -> None:
+    rules, plant = two_patterns(), pumps()
+    (bank,) = Plan(rules, plant).banks
+    assert (len(bank), [len(block) for block in bank.blocks]) == (6, [2, 2, 2])
+    rows = [NOTHING, HOT, NOTHING, SHAKY, *[NOTHING] * 30]
+    together = feed(Watch(rules, plant), rows)
+    alone = [feed(Watch([each], plant), rows) for each in rules]
+    assert [[e for e in together if e.rule == each.name] for each in rules] == alone
+    assert all(alone)
+    for cut in range(0, len(rows), 3):
+        watch = Watch(rules, plant)
+        events = feed(watch, rows[:cut])
+        watch = Watch.restore(rules, plant, watch.snapshot())
+        assert events + feed(watch, rows[cut:], first=cut) == together
+
+
+def test_a_shared_event_goes_on_when_one_of_its_rules_is_gone() -> None:
+    rules, plant = two_patterns(), pumps()
+    watch = Watch(rules, plant)
+    assert feed(watch, [NOTHING, HOT]) == []
+    watch = Watch.restore(rules[:1], plant, watch.snapshot())
+    assert seen(feed(watch, [HOT, SHAKY], first=2)) == [("p0", "firing", 1, 3)]

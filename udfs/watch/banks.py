@@ -9,7 +9,7 @@ not a rule: ten thousand rules of one kind cost what their entries cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -29,17 +29,22 @@ Source = tuple[View, Signal | None]
 
 
 class Bank:
-    """Units of one form, source and schedule. Its calls take its state in one lane."""
+    """Units of one form, source and schedule. Its calls take its state in one lane.
+
+    blocks: units with one condition object share their entries. bounds: where the entries of each
+    block begin, and the end of the last.
+    """
 
     def __init__(self, units: Sequence[Unit], assets: Assets) -> None:
         """Args: assets: of the gateway; a subject of a signal is an asset's number there."""
-        self.units = tuple(units)
-        sizes = [len(unit.slots) for unit in units]
+        blocks: dict[Condition, list[Unit]] = {}
+        for unit in units:
+            blocks.setdefault(unit.condition, []).append(unit)
+        self.blocks = tuple(tuple(block) for block in blocks.values())
+        sizes = [len(block[0].slots) for block in self.blocks]
         self.bounds: Ints = np.concatenate([[0], np.cumsum(sizes)])
-        self.slots: Slots = np.concatenate([unit.slots for unit in units])
-        self.condition: Condition = fuse(
-            [(unit.condition, size) for unit, size in zip(units, sizes, strict=True)]
-        )
+        self.slots: Slots = np.concatenate([block[0].slots for block in self.blocks])
+        self.condition: Condition = fuse(list(zip(blocks, sizes, strict=True)))
         self.source: Source = (self.condition.view, units[0].signal)
         self.when: ScheduleModel | None = units[0].when
         signal = self.source[1]
@@ -72,13 +77,14 @@ class Bank:
         for readings in rounds:
             yield from self.condition.step(state, readings)
 
-    def entries_of(self, chosen: Iterable[bool]) -> Bools:
-        """Which entries are those of chosen units, shape (entries,). chosen: one a unit."""
-        return np.repeat(np.fromiter(chosen, np.bool_), np.diff(self.bounds))
+    def entries_of(self, chosen: Callable[[Unit], bool]) -> Bools:
+        """Which entries are those of chosen units, shape (entries,)."""
+        found = [chosen(block[0]) for block in self.blocks]
+        return np.repeat(np.array(found, np.bool_), np.diff(self.bounds))
 
-    def unit_of(self, entry: int) -> Unit:
-        """Whose entry it is."""
-        return self.units[int(np.searchsorted(self.bounds, entry, "right")) - 1]
+    def units_of(self, entry: int) -> tuple[Unit, ...]:
+        """Whose entry it is; of several rules when it is an event in their patterns."""
+        return self.blocks[int(np.searchsorted(self.bounds, entry, "right")) - 1]
 
     def _rest(self, state: State, time_ms: int) -> list[Found]:
         """Nothing is judged now: what fires ends, what is pending is forgotten."""

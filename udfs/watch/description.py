@@ -60,8 +60,9 @@ def places(plan: Plan) -> tuple[Array, Array]:
     bank_of = np.zeros(len(plan.units), np.int64)
     first = np.zeros(len(plan.units), np.int64)
     for number, bank in enumerate(plan.banks):
-        mine = [unit.number for unit in bank.units]
-        bank_of[mine], first[mine] = number, bank.bounds[:-1]
+        for block, begin in zip(bank.blocks, bank.bounds, strict=False):
+            mine = [unit.number for unit in block]
+            bank_of[mine], first[mine] = number, begin
     return bank_of, first
 
 

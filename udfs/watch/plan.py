@@ -80,7 +80,7 @@ class Plan:
         self.silence_ms = silence_limits(rules, binder, catalogue)
         self.lens = Lens(catalogue, self.banks)
         self._by_key = {rule.key: rule for rule in rules}
-        self._lively = [bank.entries_of(map(self._is_lively, bank.units)) for bank in self.banks]
+        self._lively = [bank.entries_of(self._is_lively) for bank in self.banks]
         self._place = {rule.key: place for place, rule in enumerate(rules)}
         self.about = {rules[unit.rule].key: _about(rules[unit.rule], unit) for unit in self.units}
         self._fastest_ms = int(catalogue.period_ms.min(initial=2**31 - 1))
@@ -151,7 +151,7 @@ class Plan:
         findings = []
         for bank, state in zip(self.banks, lane.states, strict=True):
             for entry in map(int, latch.firing(state)):
-                unit = bank.unit_of(entry)
+                unit = bank.units_of(entry)[0]  # only events have more than one
                 if unit.event or lane.life.takes(self.rules[unit.rule].key):
                     continue
                 onset_ms = int(state["since"][entry])
@@ -172,7 +172,7 @@ class Plan:
         """From what conditions found to what is told."""
         findings: list[Finding] = []
         changes: list[Change] = []
-        located = [(bank.unit_of(one.slot), bank, one) for bank, one in found]
+        located = [(unit, bank, one) for bank, one in found for unit in bank.units_of(one.slot)]
         # stable: what one unit found stays in the order in which it was found
         for unit, bank, one in sorted(located, key=lambda each: each[0].number):
             rule, subject = self.rules[unit.rule], int(bank.subjects[one.slot])

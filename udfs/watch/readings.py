@@ -10,7 +10,7 @@ The usual batch (every sensor once, all good, one time) is one round and nothing
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,14 +43,15 @@ class Round:
     value: Floats
     time: int | Ints
     paused_ms: Ints | None = None
-    _places: Slots | None = None
+    _places: list[Slots] = field(default_factory=list)  # shared with what `follow` makes of it
 
     def places(self, sensors: int) -> Slots:
         """Position of each slot's reading, -1 where there is none, shape (sensors,)."""
-        if self._places is None:
-            self._places = np.full(sensors, -1, np.intp)
-            self._places[self.slot] = np.arange(len(self.value))
-        return self._places
+        if not self._places:
+            places = np.full(sensors, -1, np.intp)
+            places[self.slot] = np.arange(len(self.value))
+            self._places.append(places)
+        return self._places[0]
 
 
 def seen(batch: Batch, sensors: int, wanted: Collection[View]) -> dict[View, list[Round]]:
@@ -117,7 +118,7 @@ def _follow(last_ms: Ints, limit_ms: Ints, turn: Round) -> Round:
     if not _clearly_no_gap(last_ms, limit_ms, turn):
         paused = _paused(last_ms, limit_ms, turn)
     last_ms[slice(None) if turn.slot is None else turn.slot] = turn.time
-    return Round(turn.slot, turn.value, turn.time, paused)
+    return Round(turn.slot, turn.value, turn.time, paused, turn._places)
 
 
 def _clearly_no_gap(last_ms: Ints, limit_ms: Ints, turn: Round) -> bool:
@@ -131,6 +132,8 @@ def _clearly_no_gap(last_ms: Ints, limit_ms: Ints, turn: Round) -> bool:
 def _paused(last_ms: Ints, limit_ms: Ints, turn: Round) -> Ints | None:
     at = slice(None) if turn.slot is None else turn.slot
     elapsed = turn.time - last_ms[at]
+    if elapsed.min() >= 0 and elapsed.max() <= limit_ms.min():
+        return None
     gap = ((elapsed > limit_ms[at]) | (elapsed < 0)) & (last_ms[at] != NEVER)
     return np.where(gap, np.maximum(elapsed, 1), 0) if gap.any() else None
 

@@ -61,7 +61,7 @@ class Signal:
 
     def _take(self, state: State, turn: Round) -> Round | None:
         if turn.slot is not None:
-            return self._take_some(state, turn, turn.slot)
+            return self._take_some(state, turn)
         values = turn.value[self.slots]
         state["value"][...] = values
         if isinstance(turn.time, int):
@@ -70,10 +70,8 @@ class Signal:
         state["time"][...] = turn.time[self.slots]
         return self._compute(state, np.ones(len(self.assets), np.bool_), turn)
 
-    def _take_some(self, state: State, turn: Round, slot: Slots) -> Round | None:
-        place = np.full(self.sensors, -1, np.intp)
-        place[slot] = np.arange(len(slot))
-        at = place[self.slots]
+    def _take_some(self, state: State, turn: Round) -> Round | None:
+        at = turn.places(self.sensors)[self.slots]
         new = at >= 0
         touched = new.any(axis=0)
         if not touched.any():

@@ -10,7 +10,7 @@ import numpy as np
 from udfs.catalogue import Catalogue
 from udfs.conditions.base import Condition
 from udfs.conditions.latch import Ints, Slots
-from udfs.rules.base import ms
+from udfs.rules.base import Periods, ms
 from udfs.rules.conditions import ConditionModel, NoDataModel
 from udfs.rules.model import Rule
 from udfs.rules.pattern import EventModel
@@ -28,7 +28,8 @@ class Unit:
     number: its place among all units; alerts come in this order. rule: place of its rule in the
     rule set. key: what its state belongs to. event: its name in a pattern, "" for the condition of
     a rule without one. slots: what it watches: sensors, or assets of its signal. begins: whether
-    the event is its begin, rather than its end.
+    the event is its begin, rather than its end. Events that say the same of the same have one
+    condition object: it is tested once.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Binder:
         self._gap_ms: Ints = gap_ms(catalogue)
         self._slots: dict[Selector, Slots] = {}
         self._signals: dict[tuple[str, bytes], Signal | None] = {}
+        self._conditions: dict[tuple[object, ...], Condition] = {}
 
     def units(self, rules: Sequence[Rule]) -> list[Unit]:
         """What these rules watch here; those that match nothing are left out."""
@@ -97,12 +99,28 @@ class Binder:
             rule=place,
             key=f"{rule.key}/{name}" if name else rule.key,
             event=name,
-            condition=model.one.build(period_ms[slots]),
+            condition=self._condition(model, slots, period_ms, signal, rule.when, bool(name)),
             slots=slots,
             signal=signal,
             when=rule.when,
             begins=event is None or event.on == "begin",
         )
+
+    def _condition(
+        self,
+        model: ConditionModel,
+        slots: Slots,
+        period_ms: Periods,
+        signal: Signal | None,
+        when: ScheduleModel | None,
+        shared: bool,
+    ) -> Condition:
+        if not shared:
+            return model.one.build(period_ms[slots])
+        key = (repr(model), slots.tobytes(), signal, when)
+        if key not in self._conditions:
+            self._conditions[key] = model.one.build(period_ms[slots])
+        return self._conditions[key]
 
     def _signal(self, model: SignalModel, slots: Slots) -> Signal | None:
         key = (repr(model), slots.tobytes())
