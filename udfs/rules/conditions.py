@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from udfs.batch import Quality
 from udfs.conditions.band import Band
 from udfs.conditions.base import Condition, View
+from udfs.conditions.gaps import GAP_PERIODS
 from udfs.conditions.latch import Ints
 from udfs.conditions.no_data import NoData
 from udfs.conditions.quality import QualityIs, codes
@@ -22,7 +23,6 @@ from udfs.conditions.threshold import Threshold
 from udfs.rules.base import Finite, Periods, Positive, SomeSeconds, Strict, mistake, ms
 from udfs.rules.detectors import BaselineModel, EwmaModel
 from udfs.rules.lasting import Lasting
-from udfs.watch.readings import GAP_PERIODS
 from udfs.wording import hint
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -9,10 +9,11 @@ import numpy as np
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
 from udfs.conditions.base import View
+from udfs.conditions.gaps import longest_pause_ms
 from udfs.conditions.latch import NEVER, Ints, Readings
 from udfs.watch.banks import Bank, Source, sources
 from udfs.watch.lanes import LaneState, SignalState
-from udfs.watch.readings import GAP_FLOOR_MS, GAP_PERIODS, Round, follow, gap_ms, seen
+from udfs.watch.readings import Round, follow, seen
 
 
 class Lens:
@@ -20,12 +21,11 @@ class Lens:
 
     def __init__(self, catalogue: Catalogue, banks: Sequence[Bank]) -> None:
         self._sensors = len(catalogue)
-        self._gap_ms = gap_ms(catalogue)
+        self._gap_ms = longest_pause_ms(catalogue.period_ms)
         self._banks = banks
         self.signals = tuple(sources(banks))
         self._signal_gap_ms: list[Ints] = [
-            np.maximum(signal.period_ms.astype(np.int64) * GAP_PERIODS, GAP_FLOOR_MS)
-            for signal in self.signals
+            longest_pause_ms(signal.period_ms) for signal in self.signals
         ]
         wanted = {bank.source[0] for bank in banks if bank.source[1] is None}
         self._views = wanted | ({View.GOOD} if self.signals else set())

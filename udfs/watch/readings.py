@@ -15,19 +15,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from udfs.batch import Batch, Bools, Floats, Quality
-from udfs.catalogue import Catalogue
 from udfs.conditions.base import View
 from udfs.conditions.latch import NEVER, Ints, Readings, Slots
 from udfs.conditions.quality import quality_of
-
-# Longer than this is a gap: a few sampling periods, and for fast sensors a few ticks.
-GAP_PERIODS = 3
-GAP_FLOOR_MS = 3000
-
-
-def gap_ms(catalogue: Catalogue) -> Ints:
-    """The longest pause of each sensor that is no gap, shape (sensors,)."""
-    return np.maximum(catalogue.period_ms.astype(np.int64) * GAP_PERIODS, GAP_FLOOR_MS)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """A signal of one gateway: values computed from several sensors of each asset.
 
-    signal, problems = bind(model, slots, catalogue, gap_ms(catalogue))
+    signal, problems = bind(model, slots, catalogue, longest_pause_ms(catalogue.period_ms))
     state = signal.start()
     rounds = signal.rounds(state, split(batch, keep, sensors))  # their slots: places in `assets`
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from udfs.catalogue import Catalogue
 from udfs.conditions.base import Condition
+from udfs.conditions.gaps import GAP_PERIODS, longest_pause_ms
 from udfs.conditions.latch import Ints, Slots
 from udfs.rules.base import Periods, ms
 from udfs.rules.conditions import ConditionModel, NoDataModel
@@ -17,7 +18,6 @@ from udfs.rules.pattern import EventModel
 from udfs.rules.schedule import ScheduleModel
 from udfs.rules.selector import Selector
 from udfs.rules.signal import SignalModel
-from udfs.watch.readings import GAP_PERIODS, gap_ms
 from udfs.watch.signals import Signal, bind
 
 
@@ -48,7 +48,7 @@ class Binder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._gap_ms: Ints = gap_ms(catalogue)
+        self._gap_ms: Ints = longest_pause_ms(catalogue.period_ms)
         self._slots: dict[Selector, Slots] = {}
         self._signals: dict[tuple[str, bytes], Signal | None] = {}
         self._conditions: dict[tuple[object, ...], Condition] = {}

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.udfs.plant import T0, batch, catalogue
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
+from udfs.conditions.gaps import longest_pause_ms
 from udfs.rules.selector import Selector
 from udfs.rules.signal import SignalModel
-from udfs.watch.readings import Round, gap_ms, split
+from udfs.watch.readings import Round, split
 from udfs.watch.signals import Signal, bind
 
 DELTA = {"of": {"inlet": "*.inlet", "outlet": "*.outlet"}, "value": "outlet - inlet", "unit": "K"}
@@ -33,7 +34,7 @@ def bound(
     made: Catalogue, model: dict[str, Any] = DELTA, slots: Sequence[int] | None = None
 ) -> tuple[Signal | None, list[str]]:
     chosen = np.arange(len(made)) if slots is None else np.array(slots, np.intp)
-    return bind(SignalModel.model_validate(model), chosen, made, gap_ms(made))
+    return bind(SignalModel.model_validate(model), chosen, made, longest_pause_ms(made.period_ms))
 
 
 def signal(made: Catalogue, model: dict[str, Any] = DELTA) -> Signal:
@@ -233,7 +234,7 @@ def test_values_are_those_of_a_slow_model(given_: list[Batch]) -> None:
         period_ms=[1000, 5000, 1000, 1000, 100, 1000, 1000],
     )  # fmt: skip
     fast = signal(made, DELTA | {"value": "outlet / inlet"})
-    state, slow = fast.start(), Slow(fast, gap_ms(made).tolist())
+    state, slow = fast.start(), Slow(fast, longest_pause_ms(made.period_ms).tolist())
     for each in given_:
         for turn in split(each, each.good(), 7):
             found = [row for one in fast.rounds(state, [turn]) for row in rows(one, 3)]
