@@ -119,4 +119,4 @@ def test_mistakes_come_before_tests(folder: Path) -> None:
 
 
 def test_without_a_path_the_projects_own_rules_are_meant(folder: Path) -> None:
-    assert run("check").stderr == "5 files, no mistakes, 0 warnings\n"
+    assert run("check").stderr == "6 files, no mistakes, 0 warnings\n"

@@ -18,7 +18,7 @@ from udfs.alerts import AlertEvent, from_json
 from udfs.batch import Batch, Lane
 from udfs.catalogue import Catalogue
 from udfs.detect_step import DetectStep
-from udfs.records import Record
+from udfs.records import ALERTS, Record
 from udfs.rules.model import Rule
 from udfs.rules.rulebook import parse
 from udfs.state import BadState, pack, unpack
@@ -117,6 +117,7 @@ def cloud(batches: Iterable[Batch]) -> list[AlertEvent]:
         from_json(output.value)
         for batch in batches
         for output in step.on_batch(batch, Record("k", "t", 0, 0, b""), batch.time_ms + 1500)
+        if output.topic == ALERTS
     ]
 
 
