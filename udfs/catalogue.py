@@ -52,6 +52,8 @@ class Catalogue:
         for name in _LATER:
             if not getattr(self, name):
                 object.__setattr__(self, name, ("",) * len(self.name))
+            elif len(getattr(self, name)) != len(self.name):
+                raise ValueError(f"{len(getattr(self, name))} {name} of {len(self.name)} sensors")
 
     def __len__(self) -> int:
         return len(self.name)

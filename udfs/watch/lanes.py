@@ -191,7 +191,6 @@ class Lanes:
             waiting = self._branch(live)
         waiting.until, waiting.until_ms = at, time_ms
         live.begin, live.begin_ms = at, time_ms
-        live.skip()
 
     def _branch(self, live: LaneState) -> LaneState:
         """The state of now, for the backlog. What fires stays with the live lane."""

@@ -115,8 +115,12 @@ class Plan:
         Args: continued: whether it follows the lane's newest batch without a missing one.
         """
         elapsed_ms = batch.time_ms - lane.time_ms
+        # a number is missing but no time: a late tick is on its way in the other lane
+        seamless = continued or 0 < elapsed_ms <= lane.horizon.tick_ms
+        if not seamless:
+            lane.skip()
         horizon_ms = lane.horizon.batch(batch.time_ms, continued, arrival_ms)
-        paused_ms = elapsed_ms if continued and elapsed_ms >= 0 else None
+        paused_ms = elapsed_ms if seamless and elapsed_ms >= 0 else None
         known = batch.catalogue >= self.catalogue.version
         found: list[tuple[Bank, Found]] = []
         seen = self.lens.look(batch, lane)
