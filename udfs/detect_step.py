@@ -121,9 +121,9 @@ class DetectStep:
 
     def adopt(self, rules: Sequence[Rule]) -> None:
         """Go by these rules from now on. See `udfs.step.RuledStep`."""
-        self.rules = rules
-        if self.watch is not None:
+        if self.watch is not None:  # first, so that rules which cannot be bound change nothing
             self.watch = Watch.restore(rules, self._catalogue(), self.watch.snapshot())
+        self.rules = rules
 
     def _catalogue(self) -> Catalogue:
         catalogue = self.catalogues.find(self.facility, self.gateway, self.version)

@@ -60,5 +60,6 @@ class RuledStep(Step, Protocol):
 
     def adopt(self, rules: Any) -> None:
         """Go by these rules from now on. State of rules that stay goes on; alerts of rules that
-        are gone are resolved with the next record. Says nothing itself.
+        are gone are resolved with the next record. Says nothing itself. If it raises, it changed
+        nothing.
         """

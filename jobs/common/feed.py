@@ -31,6 +31,9 @@ class Feed(Protocol):
     def at(self, revision: int) -> Ruling | None:
         """Those of an earlier revision; None when they are gone."""
 
+    def refuse(self, revision: int, why: str) -> None:
+        """Take note that a step cannot go by the newest rules, and goes on by those that it has."""
+
     def levels(self) -> Mapping[str, int]:
         """Levels for metrics."""
 
@@ -49,6 +52,9 @@ class NoFeed:
     def at(self, revision: int) -> Ruling | None:
         """Always the same."""
         return self.newest
+
+    def refuse(self, revision: int, why: str) -> None:
+        """Never."""
 
     def levels(self) -> Mapping[str, int]:
         """None."""

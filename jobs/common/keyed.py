@@ -43,6 +43,7 @@ class Running:
     step: Step
     revision: int
     stale: bool = False  # what Flink has was made by other rules
+    unfit: int = -1  # the newest revision that it could not adopt
     settled_ms: int = 0  # not before then is it given other rules
     snapshot_bytes: int = 0
     journal_bytes: int = 0
@@ -170,16 +171,19 @@ class KeyedStep(KeyedProcessFunction):  # type: ignore[misc]  # PyFlink has no u
         if running is None:
             running = self._running[key] = self._load(key)
         newest = self._feed.newest
-        other = running.revision != newest.revision
+        other = newest.revision not in (running.revision, running.unfit)
         if other and now_ms >= max(running.settled_ms, self._next_switch_ms):
             self._switch(running, newest, now_ms)
         return running
 
     def _switch(self, running: Running, newest: Ruling, now_ms: int) -> None:
         began_s = time.perf_counter()
-        cast(RuledStep, running.step).adopt(newest.rules)
-        running.revision = newest.revision
-        running.stale = True
+        try:
+            cast(RuledStep, running.step).adopt(newest.rules)
+            running.revision, running.stale = newest.revision, True
+        except Exception as error:  # noqa: BLE001  # else one rulebook stops every job for good
+            running.unfit = newest.revision
+            self._feed.refuse(newest.revision, f"{type(error).__name__}: {error}")
         # thousands of rules take a while to be bound to a gateway's sensors: if all its gateways
         # switched in a row, a slot's alerts would wait for all of them
         took_ms = int((time.perf_counter() - began_s) * 1000)

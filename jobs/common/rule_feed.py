@@ -46,6 +46,7 @@ class RuleFeed:
     ) -> None:
         self.newest = Ruling(0, list(rules))
         self._folder = self.newest
+        self._unfit = -1  # the newest revision that a step could not adopt
         self._settings = properties_of(properties or {}) | {
             "bootstrap.servers": bootstrap,
             "client.id": "hardiot-rules",
@@ -88,11 +89,20 @@ class RuleFeed:
             self._past = dict([*self._past.items()][1 - _KEPT :]) | {revision: ruling}
         return self._past[revision]
 
+    def refuse(self, revision: int, why: str) -> None:
+        """Take note that a gateway's step cannot go by the newest rules."""
+        if self._unfit != revision:
+            _log.error(
+                "rules revision %d cannot be used, what was before goes on: %s", revision, why
+            )
+        self._unfit = revision
+
     def levels(self) -> Mapping[str, int]:
         """Which revision is in use, and how many newer ones cannot be."""
+        unfit = self._unfit == self.newest.revision
         return {
             "rules_revision": self.newest.revision,
-            "rulebooks_refused": len(self._shelf.refused),
+            "rulebooks_refused": len(self._shelf.refused) + unfit,
         }
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ class Rules:
     def __init__(self) -> None:
         self.books: list[list[Rule]] = [BOOKS[0]]
         self.gone: set[int] = set()
+        self.refused: list[tuple[int, str]] = []
 
     @property
     def newest(self) -> Ruling:
@@ -43,6 +44,9 @@ class Rules:
 
     def at(self, revision: int) -> Ruling | None:
         return None if revision in self.gone else Ruling(revision, self.books[revision])
+
+    def refuse(self, revision: int, why: str) -> None:
+        self.refused.append((revision, why))
 
     def levels(self) -> dict[str, int]:
         return {"rules_revision": self.newest.revision}
@@ -116,6 +120,23 @@ def test_a_rulebook_is_in_use_from_the_next_record_on() -> None:
     job.push([HOT, COLD])
     assert job.hear(3, 85) == [("hot", "firing"), ("cold", "resolved")]
     assert job.found[3][2] != job.found[0][2]
+
+
+def test_rules_that_cannot_be_adopted_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job()
+    assert job.hear(0, 85) == [("hot", "firing")]
+
+    def raises(*_: Any) -> None:
+        raise ZeroDivisionError("no rule should do that")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("udfs.watch.watch.Plan", raises)
+        job.push([COLD])
+        assert job.hear(1, 86) == [] and job.hear(2, 70) == [("hot", "resolved")]
+    assert job.rules.refused == [(1, "ZeroDivisionError: no rule should do that")]
+    assert job.hear(3, 85) == [("hot", "firing")]  # still by the first rules
+    job.push([COLD])  # what was put right
+    assert job.hear(4, 10) == [("hot", "resolved"), ("cold", "firing")]
 
 
 def test_what_stays_goes_on() -> None:
