@@ -498,4 +498,4 @@ def test_an_alert_that_flaps_for_a_day_costs_no_memory() -> None:
     for at in range(0, 4000, 2):
         some.found("hot@1", 7, found(True, at))
         some.found("hot@1", 7, found(False, at + 1, at))
-    assert len(some._heap) <= 66
+    assert len(some._due._heap) <= 66

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from udfs.deadlines import Deadlines
 from udfs.patterns.attempt import Attempt, Link, links, resume, take
-from udfs.patterns.deadlines import Deadlines
 from udfs.patterns.event import Event, Match
 from udfs.patterns.plain import assets_of_plain, plain_of_assets
 from udfs.patterns.program import Program, Wait
@@ -45,8 +45,8 @@ class Matcher:
         first = [program.waits[number].takes for number in program.first]
         self._openers = frozenset[str]().union(*first)
         self._tracks: dict[int, _Track] = {}
-        self._ends = Deadlines()  # when the oldest attempt of an asset times out
-        self._hopes = Deadlines()  # when that leads to a match
+        self._ends = Deadlines[int]()  # when the oldest attempt of an asset times out
+        self._hopes = Deadlines[int]()  # when that leads to a match
 
     def event(self, asset: int, event: Event) -> list[Match]:
         """Take an event. Events of an asset come in the order of their times.

@@ -86,7 +86,7 @@ class Course:
     worst: the highest severity so far. since_ms: since when the condition holds (again); when
     `quiet`, since when it is quiet at this level. held_ms: how long the condition had held before
     `since_ms`; who came down to a level has what that level takes. matched_ms: the newest match.
-    mine: whether this lane tells of it. due_ms: of the next timer; None: there is none.
+    mine: whether this lane tells of it.
     """
 
     onset_ms: int
@@ -100,7 +100,6 @@ class Course:
     held_ms: int = 0
     quiet: bool = False
     mine: bool = True
-    due_ms: int | None = None
 
     @classmethod
     def begin(cls, plan: Plan, onset_ms: int, event_ms: int, seen: Seen) -> Course:

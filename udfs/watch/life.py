@@ -12,7 +12,6 @@ alone, not on how they were batched.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from udfs.alerts import FIRING, RESOLVED, finite
 from udfs.batch import MAX_FUTURE_MS
 from udfs.conditions.latch import Found
+from udfs.deadlines import Deadlines
 from udfs.rules.model import Rule
 from udfs.state import BadState
 from udfs.watch.course import Course, Plan, Seen, Told, lives
@@ -38,7 +38,7 @@ class Life:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self._plans = {key: Plan.of(rule) for key, rule in rules.items() if lives(rule)}
         self._alerts: dict[Key, Course] = {}
-        self._heap: list[tuple[int, Key]] = []
+        self._due = Deadlines[Key]()
         self._horizon_ms: int | None = None
 
     def takes(self, rule: str) -> bool:
@@ -101,22 +101,15 @@ class Life:
         """
         self._follow(horizon_ms)
         told = []
-        while self._heap and self._heap[0][0] <= horizon_ms:
-            due_ms, key = heapq.heappop(self._heap)
-            alert = self._alerts.get(key)
-            if alert is not None and alert.due_ms == due_ms:
-                told += [(*key, each) for each in self._run(key, alert, due_ms)]
+        while (first := self._due.first()) is not None and first[0] <= horizon_ms:
+            due_ms, key = first
+            told += [(*key, each) for each in self._run(key, self._alerts[key], due_ms)]
         return told
 
     def due_ms(self) -> int | None:
         """Event time of the next timer, None if there is none."""
-        while self._heap:
-            due_ms, key = self._heap[0]
-            alert = self._alerts.get(key)
-            if alert is not None and alert.due_ms == due_ms:
-                return due_ms
-            heapq.heappop(self._heap)
-        return None
+        first = self._due.first()
+        return None if first is None else first[0]
 
     # -- lanes and rules
 
@@ -133,7 +126,7 @@ class Life:
     def release(self) -> None:
         """Forget what fires: it belongs to another lane."""
         self._alerts.clear()
-        self._heap.clear()
+        self._due = Deadlines[Key]()
 
     def finish(self, end_ms: int) -> list[tuple[str, int, Told]]:
         """The lane ends there: what became due, then the end of all that this lane told of."""
@@ -149,7 +142,7 @@ class Life:
     def drop(self, rule: str, event_ms: int) -> list[tuple[int, Told]]:
         """Forget the alerts of a rule. Returns: (subject, the end of its alert)."""
         keys = sorted(key for key in self._alerts if key[0] == rule)
-        alerts = [(key[1], self._alerts.pop(key)) for key in keys]
+        alerts = [(key[1], self._forget(key)) for key in keys]
         return [(subject, alert.over(event_ms)) for subject, alert in alerts if alert.mine]
 
     # -- state
@@ -159,13 +152,13 @@ class Life:
         made = Life({})
         made._plans = self._plans
         made._alerts = {key: replace(alert) for key, alert in self._alerts.items()}
-        made._heap = self._heap.copy()
+        made._due = self._due.copy()
         made._horizon_ms = self._horizon_ms
         return made
 
     def to_plain(self) -> dict[str, Any]:
         """The state as what JSON knows."""
-        alerts = [[*key, *astuple(alert)[:-1]] for key, alert in sorted(self._alerts.items())]
+        alerts = [[*key, *astuple(alert)] for key, alert in sorted(self._alerts.items())]
         return {"version": _VERSION, "horizon_ms": self._horizon_ms, "alerts": alerts}
 
     @classmethod
@@ -192,10 +185,8 @@ class Life:
     def _pass_to(self, key: Key, event_ms: int) -> list[Told]:
         """Let the alert's own timers run up to a time."""
         told: list[Told] = []
-        while (alert := self._alerts.get(key)) and alert.due_ms is not None:
-            if alert.due_ms > event_ms:
-                break
-            told += self._run(key, alert, alert.due_ms)
+        while (due_ms := self._due.of(key)) is not None and due_ms <= event_ms:
+            told += self._run(key, self._alerts[key], due_ms)
         return told
 
     def _begin(
@@ -219,7 +210,7 @@ class Life:
     def _after(self, key: Key, alert: Course, told: Told | None) -> list[Told]:
         """Note what a step of an alert came to. Returns: what is to be told."""
         if told is not None and told.status == RESOLVED:
-            del self._alerts[key]
+            self._forget(key)
         else:
             self._schedule(key, alert)
         return [told] if told is not None and alert.mine else []
@@ -227,13 +218,11 @@ class Life:
     # -- timers
 
     def _schedule(self, key: Key, alert: Course) -> None:
-        due_ms = alert.timer(self._plans[key[0]])
-        if due_ms is not None and due_ms != alert.due_ms:
-            heapq.heappush(self._heap, (due_ms, key))
-        alert.due_ms = due_ms
-        if len(self._heap) > 2 * len(self._alerts) + 64:  # most of it is out of date
-            self._heap = [(a.due_ms, k) for k, a in self._alerts.items() if a.due_ms is not None]
-            heapq.heapify(self._heap)
+        self._due.set(key, alert.timer(self._plans[key[0]]))
+
+    def _forget(self, key: Key) -> Course:
+        self._due.set(key, None)
+        return self._alerts.pop(key)
 
     def _follow(self, horizon_ms: int) -> None:
         """Notice a clock that was set back: what lies in its future would wait for it. Less than
