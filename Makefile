@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 STEP := infra/setup.sh step
-UV := $(BIN)/uv pip install --python $(BIN)/python --require-hashes
+UV := $(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes
 JAVA_SOURCES := $(shell find infra/jars -type f)
 
 .PHONY: help setup demo test test-udfs test-faults check lock edge-env clean
@@ -44,6 +44,7 @@ check: build/stamps/dev ## lint, format, types, import directions, generated pag
 lock: build/stamps/venv ## pin requirements*.in by hash
 	@for name in requirements-setup requirements requirements-dev edge/requirements edge/requirements-opcua; do \
 		$(STEP) "Pin $$name" $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --generate-hashes \
+			--override requirements-override.txt \
 			--custom-compile-command "make lock" --output-file $$name.txt $$name.in || exit 1; \
 	done
 
