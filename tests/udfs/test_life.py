@@ -404,12 +404,12 @@ def test_a_rule_that_is_gone_is_resolved_by_whoever_asks() -> None:
     some.found("wet@1", 7, found(True, 1))
     some.advance(300 * S)
     left = Life.from_plain({"wet@1": rule(STEPS, name="wet")}, some.to_plain())
-    assert left.gone() == ["hot@1"] and not left.takes("hot@1")
+    assert left.rules() == ["hot@1", "wet@1"] and not left.takes("hot@1")
     assert [key for key, _, _ in left.advance(2000 * S)] == ["wet@1", "wet@1"]
     assert [(s, *each) for s, told in left.drop("hot@1", 400 * S) for each in short([told])] == [
         (7, "resolved", "info", 400), (9, "resolved", "warning", 400),
     ]  # fmt: skip
-    assert left.gone() == []
+    assert left.rules() == ["wet@1"]
 
 
 def test_a_rule_that_lost_its_steps_under_the_same_version_ends_what_it_began() -> None:

@@ -135,9 +135,9 @@ class Life:
         self.release()
         return told + ended
 
-    def gone(self) -> list[str]:
-        """Keys of rules that have alerts here and are no rules any more."""
-        return sorted({rule for rule, _ in self._alerts if rule not in self._plans})
+    def rules(self) -> list[str]:
+        """Keys of the rules that have alerts here, ascending."""
+        return sorted({rule for rule, _ in self._alerts})
 
     def drop(self, rule: str, event_ms: int) -> list[tuple[int, Told]]:
         """Forget the alerts of a rule. Returns: (subject, the end of its alert)."""
@@ -163,9 +163,10 @@ class Life:
 
     @classmethod
     def from_plain(cls, rules: Mapping[str, Rule], plain: Mapping[str, Any]) -> Life:
-        """The state that `to_plain` gave, under the rules of now; see `gone` and `takes`.
+        """The state that `to_plain` gave, under the rules of now; see `rules`, `drop` and `takes`.
 
-        An alert whose rule lost steps goes on at the highest that is left. rules: all there are.
+        An alert whose rule lost steps goes on at the highest that is left. rules: all there are;
+        the alerts of others wait to be dropped.
         Raises: BadState: of a later version.
         """
         if plain["version"] > _VERSION:

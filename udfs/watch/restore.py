@@ -51,7 +51,8 @@ def load(data: bytes, kept: Kept, plan: Plan, teller: Teller) -> bool:
     kept.orphans = [from_json(text.encode()) for text in past.head["orphans"]]
     tell = _Orphans(past, teller)
     kept.orphans += tell.of_conditions(gone)
-    kept.orphans += [event for lane in kept.lanes.all() for event in tell.of_life(lane)]
+    living = _living(plan, going_on, past)
+    kept.orphans += [event for lane in kept.lanes.all() for event in tell.of_life(lane, living)]
     kept.orphans += tell.of_gateway(set(onsets) - set(silence.onset_ms))
     return len(going_on) < len(plan.units) or bool(kept.orphans)
 
@@ -64,6 +65,17 @@ def _fits(plan: Plan, unit: Unit, past: Past) -> bool:
     limit = past.head["sensors"] if unit.signal is None else past.head["assets"]
     entries = int(np.searchsorted(subjects_of(plan, unit), limit))
     return old.entries == entries and old.sum == unit_sum(plan, unit, entries)
+
+
+def _living(plan: Plan, going_on: Collection[Unit], past: Past) -> set[str]:
+    """Rules whose alerts go on: the unit of the condition stayed, or it is a pattern as before."""
+    stayed = {unit.key for unit in going_on}  # the unit of a condition has the key of its rule
+    return {
+        rule.key
+        for rule in plan.rules
+        if plan.knows(rule)
+        and (rule.key in stayed or (rule.pattern is not None and rule.key not in past.units))
+    }
 
 
 def _lane(number: int, past: Past, plan: Plan, going_on: Collection[Unit]) -> LaneState:
@@ -126,10 +138,12 @@ class _Orphans:
                     if (unit.rule, subject) not in self.past.lively:
                         yield self._ended(unit.rule, subject, onset_ms, lane["late"])
 
-    def of_life(self, lane: LaneState) -> Iterator[AlertEvent]:
-        """Of all rules that are gone and whose alerts had a life."""
-        for rule in lane.life.gone():
-            for subject, told in lane.life.drop(rule, 0):
+    def of_life(self, lane: LaneState, living: Collection[str]) -> Iterator[AlertEvent]:
+        """Of all rules whose alerts had a life, but for those where they go on."""
+        for rule in lane.life.rules():
+            ended = [] if rule in living else lane.life.drop(rule, 0)
+            # of a rule that had nothing to watch, but an alert still, states once said no more
+            for subject, told in ended if rule in self.past.named else ():
                 yield self._ended(rule, subject, told.onset_ms, lane.late, told.severity)
 
     def of_gateway(self, gone: Collection[str]) -> Iterator[AlertEvent]:
