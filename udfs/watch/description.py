@@ -37,7 +37,7 @@ class Description:
             "unit_texts": [unit.condition.unit for unit in plan.units],
             "kinds": [type(bank.condition).__name__ for bank in plan.banks],
             "signals": [signal_text(signal) for signal in plan.lens.signals],
-            "named": {r.key: [r.name, r.version, r.severity] for r in plan.rules if plan.knows(r)},
+            "named": {k: [r.name, r.version, r.severity] for k, r in plan.by_key.items()},
             "about": {key: list(about) for key, about in plan.about.items()},
         }
         bank_of, first = places(plan)

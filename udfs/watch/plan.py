@@ -33,14 +33,10 @@ from udfs.watch.units import Binder, Unit, silence_limits
 
 
 class Finding(NamedTuple):
-    """What is to be told. rule: its place. subject: a sensor's slot, or the number of an asset.
-
-    unit: of value and limit, "{}" is the sensor's own.
-    """
+    """What is to be told. rule: its place. subject: a sensor's slot, or the number of an asset."""
 
     rule: int
     subject: int
-    unit: str
     told: Told
 
 
@@ -67,7 +63,11 @@ class Judged(NamedTuple):
 
 
 class Plan:
-    """All rules bound to one gateway's catalogue."""
+    """All rules bound to one gateway's catalogue.
+
+    rules: all. by_key: those that have anything to watch here. about: what the alerts of those that
+    have a unit here are about, by key.
+    """
 
     def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
         binder = Binder(catalogue)
@@ -79,15 +79,12 @@ class Plan:
         self._patterns = PatternRules(self.rules, (unit.rule for unit in self.units))
         self.silence_ms = silence_limits(rules, binder, catalogue)
         self.lens = Lens(catalogue, self.banks)
-        self._by_key = {rule.key: rule for rule in rules}
         self._lively = [bank.entries_of(self._is_lively) for bank in self.banks]
         self._place = {rule.key: place for place, rule in enumerate(rules)}
         self.about = {rules[unit.rule].key: _about(rules[unit.rule], unit) for unit in self.units}
+        here = self.about.keys() | self.silence_ms.keys()
+        self.by_key = {rule.key: rule for rule in rules if rule.key in here}
         self._fastest_ms = int(catalogue.period_ms.min(initial=2**31 - 1))
-
-    def knows(self, rule: Rule) -> bool:
-        """Whether the rule has anything to watch here."""
-        return rule.key in self.about or rule.key in self.silence_ms
 
     def _is_lively(self, unit: Unit) -> bool:
         return lives(self.rules[unit.rule])
@@ -100,7 +97,7 @@ class Plan:
             last_ms=self.lens.start_views(),
             signals=self.lens.start_signals(),
             matchers=self._patterns.start(),
-            life=Life(self._by_key),
+            life=Life(self.by_key),
             lively=self._lively,
             horizon=Horizon(self._fastest_ms),
             begin=at,
@@ -162,7 +159,7 @@ class Plan:
                 found = Found(entry, False, onset_ms, lane.until_ms, np.nan, np.nan)
                 findings.append(self._plain(unit, bank, found))
         for key, subject, told in lane.life.finish(lane.until_ms):
-            findings.append(self._lived(self._place[key], subject, told))
+            findings.append(Finding(self._place[key], subject, told))
         return sorted(findings, key=lambda finding: finding.rule)
 
     def _silences(self, lane: LaneState) -> Iterator[tuple[Bank, State, NoData]]:
@@ -184,15 +181,15 @@ class Plan:
                 changes.append(Change(unit, subject, one))
             elif lane.life.takes(rule.key):
                 told = lane.life.found(rule.key, subject, one)
-                findings += [self._lived(unit.rule, subject, each) for each in told]
+                findings += [Finding(unit.rule, subject, each) for each in told]
             else:
                 findings.append(self._plain(unit, bank, one))
         happened = [self._happened(change) for change in changes if change.is_event]
         before = lane.overflow if happened else 0
         for rule_place, asset, each in self._patterns.run(lane, happened, horizon_ms):
-            findings.append(self._lived(rule_place, asset, each))
+            findings.append(Finding(rule_place, asset, each))
         for key, subject, each in lane.life.advance(horizon_ms):
-            findings.append(self._lived(self._place[key], subject, each))
+            findings.append(Finding(self._place[key], subject, each))
         findings.sort(key=lambda finding: finding.rule)
         return Judged(findings, changes, lane.overflow - before if happened else 0)
 
@@ -214,10 +211,7 @@ class Plan:
             found.value,
             found.limit,
         )
-        return Finding(unit.rule, int(bank.subjects[found.slot]), unit.condition.unit, told)
-
-    def _lived(self, place: int, subject: int, told: Told) -> Finding:
-        return Finding(place, subject, self.about[self.rules[place].key].unit, told)
+        return Finding(unit.rule, int(bank.subjects[found.slot]), told)
 
 
 def _due(bank: Bank, state: State, silence: NoData) -> int | None:

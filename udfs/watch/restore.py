@@ -71,10 +71,9 @@ def _living(plan: Plan, going_on: Collection[Unit], past: Past) -> set[str]:
     """Rules whose alerts go on: the unit of the condition stayed, or it is a pattern as before."""
     stayed = {unit.key for unit in going_on}  # the unit of a condition has the key of its rule
     return {
-        rule.key
-        for rule in plan.rules
-        if plan.knows(rule)
-        and (rule.key in stayed or (rule.pattern is not None and rule.key not in past.units))
+        key
+        for key, rule in plan.by_key.items()
+        if key in stayed or (rule.pattern is not None and key not in past.units)
     }
 
 
@@ -117,7 +116,7 @@ def _load_sparse(was: Mapping[str, Any], plan: Plan, lane: LaneState) -> None:
     if "life" not in was:
         return
     lane.horizon = Horizon.from_fields(lane.horizon.fastest_ms, was["horizon"])
-    lane.life = Life.from_plain({rule.key: rule for rule in plan.rules}, was["life"])
+    lane.life = Life.from_plain(plan.by_key, was["life"])
     for key, matcher in lane.matchers.items():
         if key in was["matchers"]:
             lane.matchers[key] = Matcher.from_plain(matcher.program, was["matchers"][key])

@@ -50,7 +50,6 @@ class Watch:
         self.condition_events: list[ConditionEvent] = []
         self.given_up = 0
         self._plan = Plan(rules, catalogue)
-        self._rules = {rule.key: rule for rule in rules}
         self._description: Description | None = None
         self._teller = Teller(catalogue, self._plan.assets)
         silence = Silence(self._plan.silence_ms)
@@ -65,7 +64,7 @@ class Watch:
         occasion = Occasion(arrival_ms, traceparent=batch.traceparent)
         events = self._disown(batch.time_ms, arrival_ms)
         for back in self._kept.silence.hear(batch.time_ms, arrival_ms):
-            events.append(self._teller.gateway(self._rules[back.rule], back, occasion))
+            events.append(self._teller.gateway(self._plan.by_key[back.rule], back, occasion))
         entered = self._kept.lanes.enter(batch)
         if entered is None:
             return events
@@ -85,7 +84,7 @@ class Watch:
         self.condition_events = []
         occasion = Occasion(now_ms)
         events = [
-            self._teller.gateway(self._rules[silent.rule], silent, occasion)
+            self._teller.gateway(self._plan.by_key[silent.rule], silent, occasion)
             for silent in self._kept.silence.judge(now_ms)
         ]
         live, wake_ms = self._kept.lanes.live, self._deadline()
@@ -135,9 +134,9 @@ class Watch:
 
     def _alert(self, finding: Finding, occasion: Occasion) -> AlertEvent:
         rule = self._plan.rules[finding.rule]
-        of_asset, _, own = self._plan.about[rule.key]
+        of_asset, unit, own = self._plan.about[rule.key]
         about = self._about(of_asset, finding.subject, own)
-        return self._teller.tell(rule, about, finding.unit, finding.told, occasion)
+        return self._teller.tell(rule, about, unit, finding.told, occasion)
 
     def _about(self, of_asset: bool, subject: int, own: str) -> About:
         return self._teller.asset(subject, own) if of_asset else self._teller.sensor(subject)
