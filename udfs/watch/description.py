@@ -34,7 +34,6 @@ class Description:
             "sensors": len(plan.catalogue),
             "assets": len(plan.assets.name),
             "units": [unit.key for unit in plan.units],
-            "unit_texts": [unit.condition.unit for unit in plan.units],
             "kinds": [type(bank.condition).__name__ for bank in plan.banks],
             "signals": [signal_text(signal) for signal in plan.lens.signals],
             "named": {k: [r.name, r.version, r.severity] for k, r in plan.by_key.items()},

@@ -12,15 +12,12 @@ from udfs.watch.description import Array
 
 @dataclass(frozen=True)
 class PastUnit:
-    """A unit as it was. kind: class of its condition. rule: key of its rule. unit: of its values.
-
-    entries, sum: how many, and the checksum of what they watched. bank, first: where its entries
-    lie.
+    """A unit as it was. kind: class of its condition. entries, sum: how many, and the checksum of
+    what they watched. bank, first: where its entries lie.
     """
 
     key: str
     kind: str
-    unit: str
     entries: int
     sum: int
     bank: str
@@ -104,13 +101,10 @@ class Past:
 
 def _old(head: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[PastUnit]:
     for key, rule in head["rules"].items():
-        yield PastUnit(key, rule["condition"], rule["unit"], rule["slots"], rule["sum"], key, 0)
+        yield PastUnit(key, rule["condition"], rule["slots"], rule["sum"], key, 0)
 
 
 def _new(head: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[PastUnit]:
     columns = (fields[name].tolist() for name in ("bank", "first", "entries", "sum"))
-    for key, unit, bank, first, entries, total in zip(
-        head["units"], head["unit_texts"], *columns, strict=True
-    ):
-        kind = head["kinds"][bank]
-        yield PastUnit(key, kind, unit, entries, total, str(bank), first)
+    for key, bank, first, entries, total in zip(head["units"], *columns, strict=True):
+        yield PastUnit(key, head["kinds"][bank], entries, total, str(bank), first)
