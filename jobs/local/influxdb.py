@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NAME = "influxd"
 ORG = "hardiot"
 GO_MOD = ROOT / "infra" / "influxdb" / "go.mod"
-_MODULE = re.compile(r"^\s*github\.com/influxdata/influxdb/v2 v(\S+)$", re.M)
+_MODULE = re.compile(r"^\s*github\.com/influxdata/influxdb/v2 v(\S+)", re.M)
 
 # Its first bucket, which it cannot be set up without.
 _FIRST_BUCKET = "default"
