@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     matched: int = 0
 
 
-class Plan(NamedTuple):
+class Levels(NamedTuple):
     """What a rule says of its alerts; the first three have one entry a level.
 
     after_ms: how long the condition must have held for this level, 0 for the first. down_ms: quiet
@@ -54,8 +54,8 @@ class Plan(NamedTuple):
     clear_ms: int | None
 
     @classmethod
-    def of(cls, rule: Rule) -> Plan:
-        """The plan of a rule; without steps it has one level and is resolved at once."""
+    def of(cls, rule: Rule) -> Levels:
+        """The levels of a rule; without steps it has one, and its alerts are resolved at once."""
         steps = rule.escalate
         return cls(
             (rule.severity, *(step.severity for step in steps)),
@@ -102,9 +102,9 @@ class Course:
     mine: bool = True
 
     @classmethod
-    def begin(cls, plan: Plan, onset_ms: int, event_ms: int, seen: Seen) -> Course:
+    def begin(cls, levels: Levels, onset_ms: int, event_ms: int, seen: Seen) -> Course:
         """An alert that begins to fire."""
-        return cls(onset_ms, plan.severity[0], event_ms, event_ms, *seen)
+        return cls(onset_ms, levels.severity[0], event_ms, event_ms, *seen)
 
     def go_on(self, event_ms: int, seen: Seen) -> None:
         """The condition holds again, or the pattern matched again."""
@@ -113,48 +113,48 @@ class Course:
         self.matched_ms = max(self.matched_ms, event_ms)
         self.value, self.limit, self.matched = seen
 
-    def end(self, plan: Plan, event_ms: int) -> Told | None:
+    def end(self, levels: Levels, event_ms: int) -> Told | None:
         """The condition ended. Returns: the end of the alert, if it is over."""
-        if plan.down_ms is None:
+        if levels.down_ms is None:
             return self.over(event_ms)
         self.held_ms += max(0, event_ms - self.since_ms)
         self.quiet, self.since_ms = True, event_ms
         return None
 
-    def run(self, plan: Plan, due_ms: int) -> Told | None:
+    def run(self, levels: Levels, due_ms: int) -> Told | None:
         """A timer is due: it comes down, is over or escalates. Returns: what is to be told."""
         if self.quiet:
-            return self._come_down(plan, due_ms)
-        if plan.clear_ms is not None and due_ms >= self.matched_ms + plan.clear_ms:
-            return self.end(plan, due_ms)
+            return self._come_down(levels, due_ms)
+        if levels.clear_ms is not None and due_ms >= self.matched_ms + levels.clear_ms:
+            return self.end(levels, due_ms)
         self.level += 1
-        self.worst = max(self.worst, plan.severity[self.level], key=SEVERITIES.index)
-        return self.tell(plan, UPDATED, due_ms)
+        self.worst = max(self.worst, levels.severity[self.level], key=SEVERITIES.index)
+        return self.tell(levels, UPDATED, due_ms)
 
-    def _come_down(self, plan: Plan, due_ms: int) -> Told:
-        if not self.level or plan.down_ms is None:
+    def _come_down(self, levels: Levels, due_ms: int) -> Told:
+        if not self.level or levels.down_ms is None:
             return self.over(due_ms)
         self.level -= 1
-        self.held_ms, self.since_ms = plan.after_ms[self.level], due_ms
-        return self.tell(plan, UPDATED, due_ms)
+        self.held_ms, self.since_ms = levels.after_ms[self.level], due_ms
+        return self.tell(levels, UPDATED, due_ms)
 
-    def timer(self, plan: Plan) -> int | None:
+    def timer(self, levels: Levels) -> int | None:
         """Event time at which `run` has something to do."""
-        return min(self._timers(plan), default=None)
+        return min(self._timers(levels), default=None)
 
-    def _timers(self, plan: Plan) -> Iterator[int]:
+    def _timers(self, levels: Levels) -> Iterator[int]:
         if self.quiet:
-            yield self.since_ms + (plan.down_ms or 0)
+            yield self.since_ms + (levels.down_ms or 0)
             return
-        if plan.clear_ms is not None:
-            yield self.matched_ms + plan.clear_ms
-        if self.level + 1 < len(plan.after_ms):
-            yield self.since_ms + plan.after_ms[self.level + 1] - self.held_ms
+        if levels.clear_ms is not None:
+            yield self.matched_ms + levels.clear_ms
+        if self.level + 1 < len(levels.after_ms):
+            yield self.since_ms + levels.after_ms[self.level + 1] - self.held_ms
 
-    def tell(self, plan: Plan, status: str, event_ms: int) -> Told:
+    def tell(self, levels: Levels, status: str, event_ms: int) -> Told:
         """The event at this level."""
-        text = "" if self.quiet else plan.text[self.level]
-        return self._told(status, plan.severity[self.level], text, event_ms)
+        text = "" if self.quiet else levels.text[self.level]
+        return self._told(status, levels.severity[self.level], text, event_ms)
 
     def over(self, event_ms: int) -> Told:
         """The end of the alert."""

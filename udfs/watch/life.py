@@ -22,7 +22,7 @@ from udfs.conditions.latch import Found
 from udfs.deadlines import Deadlines
 from udfs.rules.model import Rule
 from udfs.state import BadState
-from udfs.watch.course import Course, Plan, Seen, Told, lives
+from udfs.watch.course import Course, Levels, Seen, Told, lives
 
 _VERSION = 1
 
@@ -36,14 +36,14 @@ class Life:
     """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self._plans = {key: Plan.of(rule) for key, rule in rules.items() if lives(rule)}
+        self._levels = {key: Levels.of(rule) for key, rule in rules.items() if lives(rule)}
         self._alerts: dict[Key, Course] = {}
         self._due = Deadlines[Key]()
         self._horizon_ms: int | None = None
 
     def takes(self, rule: str) -> bool:
         """Whether the findings of this rule must come here."""
-        return rule in self._plans
+        return rule in self._levels
 
     def found(self, rule: str, subject: int, found: Found) -> list[Told]:
         """The condition of a rule began or ended to hold for a subject."""
@@ -65,7 +65,7 @@ class Life:
 
     def _unknown(self, rule: str, found: Found, seen: Seen) -> Told:
         """The end of an alert that began when its rule had no steps."""
-        severity = self._plans[rule].severity[0]
+        severity = self._levels[rule].severity[0]
         return Told(RESOLVED, severity, "", found.onset_ms, found.event_ms, *seen)
 
     def matched(
@@ -150,7 +150,7 @@ class Life:
     def copy(self) -> Life:
         """The same alerts, for another lane."""
         made = Life({})
-        made._plans = self._plans
+        made._levels = self._levels
         made._alerts = {key: replace(alert) for key, alert in self._alerts.items()}
         made._due = self._due.copy()
         made._horizon_ms = self._horizon_ms
@@ -176,8 +176,8 @@ class Life:
         for rule, subject, *fields in plain["alerts"]:
             alert = made._alerts[rule, subject] = Course(*fields)
             if rule in rules:  # it may have no life by now: what began here ends here
-                plan = made._plans.setdefault(rule, Plan.of(rules[rule]))
-                alert.level = min(alert.level, len(plan.severity) - 1)
+                levels = made._levels.setdefault(rule, Levels.of(rules[rule]))
+                alert.level = min(alert.level, len(levels.severity) - 1)
                 made._schedule((rule, subject), alert)
         return made
 
@@ -197,16 +197,16 @@ class Life:
             alert.go_on(event_ms, seen)
             self._schedule(key, alert)
             return []
-        plan = self._plans[key[0]]
-        alert = self._alerts[key] = Course.begin(plan, onset_ms, event_ms, seen)
+        levels = self._levels[key[0]]
+        alert = self._alerts[key] = Course.begin(levels, onset_ms, event_ms, seen)
         self._schedule(key, alert)
-        return [alert.tell(plan, FIRING, event_ms)]
+        return [alert.tell(levels, FIRING, event_ms)]
 
     def _end(self, key: Key, alert: Course, event_ms: int) -> list[Told]:
-        return self._after(key, alert, alert.end(self._plans[key[0]], event_ms))
+        return self._after(key, alert, alert.end(self._levels[key[0]], event_ms))
 
     def _run(self, key: Key, alert: Course, due_ms: int) -> list[Told]:
-        return self._after(key, alert, alert.run(self._plans[key[0]], due_ms))
+        return self._after(key, alert, alert.run(self._levels[key[0]], due_ms))
 
     def _after(self, key: Key, alert: Course, told: Told | None) -> list[Told]:
         """Note what a step of an alert came to. Returns: what is to be told."""
@@ -219,7 +219,7 @@ class Life:
     # -- timers
 
     def _schedule(self, key: Key, alert: Course) -> None:
-        self._due.set(key, alert.timer(self._plans[key[0]]))
+        self._due.set(key, alert.timer(self._levels[key[0]]))
 
     def _forget(self, key: Key) -> Course:
         self._due.set(key, None)
