@@ -10,7 +10,7 @@ STEP := infra/setup.sh step
 UV := $(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes
 JAVA_SOURCES := $(shell find infra/jars -type f)
 
-.PHONY: help setup demo test test-udfs test-faults check lock edge-env clean
+.PHONY: help setup demo test test-udfs test-faults check lock edge-env influxdb clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ demo: setup ## run the whole way for a minute, from simulated machines to alerts
 
 test: setup build/stamps/dev check ## check the code, then run every test
 	$(BIN)/pytest -m "not stack"
+	@infra/influxdb/build.sh --if-possible
 	$(BIN)/pytest -m stack
 
 test-udfs: build/stamps/dev ## only the tests without any server: seconds
@@ -55,6 +56,9 @@ build/edge-venv/installed: build/stamps/venv edge/requirements.txt
 		'$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/edge-venv && \
 		$(BIN)/uv pip install --python build/edge-venv/bin/python --require-hashes -r edge/requirements.txt'
 	@touch $@
+
+influxdb: build/stamps/runtime ## build the InfluxDB server once, outside the tree: 10 minutes
+	@infra/influxdb/build.sh
 
 clean: ## remove what was built and installed (a running stack is stopped first)
 	@[ ! -x $(BIN)/hardiot ] || $(BIN)/hardiot down || true

@@ -41,5 +41,5 @@ def test_make_alone_lists_the_targets() -> None:
     targets = [line.split()[1] for line in shown.splitlines()]
     assert targets == [
         "help", "setup", "demo", "test", "test-udfs", "test-faults", "check", "lock", "edge-env",
-        "clean",
+        "influxdb", "clean",
     ]  # fmt: skip
