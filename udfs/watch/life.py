@@ -69,14 +69,7 @@ class Life:
         return Told(RESOLVED, severity, "", found.onset_ms, found.event_ms, *seen)
 
     def matched(
-        self,
-        rule: str,
-        asset: int,
-        onset_ms: int,
-        event_ms: int,
-        value: float | None = None,
-        limit: float | None = None,
-        count: int = 1,
+        self, rule: str, asset: int, onset_ms: int, event_ms: int, count: int
     ) -> list[Told]:
         """The pattern of a rule matched: an alert fires, or the one that fires goes on.
 
@@ -84,8 +77,8 @@ class Life:
         """
         key = (rule, asset)
         told = self._pass_to(key, event_ms)
-        seen = Seen(finite(value), finite(limit), count)
-        return told + self._begin(key, self._alerts.get(key), onset_ms, event_ms, seen)
+        alert, seen = self._alerts.get(key), Seen(matched=count)
+        return told + self._begin(key, alert, onset_ms, event_ms, seen)
 
     def cleared(self, rule: str, asset: int, event_ms: int) -> list[Told]:
         """The event came that ends the alert of a pattern."""
@@ -112,11 +105,6 @@ class Life:
         return None if first is None else first[0]
 
     # -- lanes and rules
-
-    def firing(self, rule: str) -> list[tuple[int, int]]:
-        """(subject, onset) of what fires and this lane tells of, ascending."""
-        items = self._alerts.items()
-        return sorted((key[1], a.onset_ms) for key, a in items if key[0] == rule and a.mine)
 
     def inherit(self) -> None:
         """Go on silently with what fires: another lane tells of it."""

@@ -76,7 +76,7 @@ class PatternRules:
             match.asset,
             first.onset_ms,
             match.time_ms,
-            count=len(match.events) + match.left_out,
+            len(match.events) + match.left_out,
         )
         for one in told:
             yield OfAsset(number, match.asset, one)
