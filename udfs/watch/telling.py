@@ -25,7 +25,7 @@ class Occasion:
 
 
 class Named(Protocol):
-    """What is told of a rule; a `udfs.rule.Rule` is one."""
+    """What is told of a rule; a `udfs.rules.model.Rule` is one."""
 
     @property
     def name(self) -> str: ...
