@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from udfs.catalogue import Catalogue, split_tags
 from udfs.conditions.latch import Slots
 from udfs.rules.base import Glob, Strict, mistake
-from udfs.rules.globs import Texts, is_glob, matcher
+from udfs.rules.globs import Texts, matcher
 from udfs.wording import hint
 
 KINDS = (
@@ -105,6 +105,7 @@ class _Index:
             if not step[1]:  # most rules of a large rulebook are about other plants
                 return np.empty(0, np.intp)
             steps.append(step)
+        steps.sort(key=lambda step: len(step[1]))  # a name first, a glob of many names last
         chosen: Slots | None = None
         for texts, numbers in steps:
             chosen = texts.at(numbers) if chosen is None else texts.among(chosen, numbers)
@@ -113,10 +114,8 @@ class _Index:
         return np.arange(len(self._catalogue)) if chosen is None else chosen
 
     def _steps(self, selector: Selector) -> Iterator[tuple[Texts, list[int]]]:
-        """For each key: the texts that it is about, and the numbers of those that match."""
-        late = selector.name is not None and is_glob(selector.name)
-        if selector.name is not None and not late:
-            yield self._name, self._name.numbers(selector.name)
+        """For each key: the texts that it is about, and the numbers of those that match; the name
+        last, as most names are different, and looking for a glob among them costs most."""
         if selector.asset is not None:
             yield self._asset, self._asset.numbers(selector.asset)
         if selector.asset_type is not None:
@@ -126,7 +125,7 @@ class _Index:
         for glob in selector.tag or ():
             words, owners = self._words
             yield self._tags, np.unique(owners[words.matching(glob)]).tolist()
-        if selector.name is not None and late:
+        if selector.name is not None:
             yield self._name, self._name.numbers(selector.name)
 
     @cached_property
