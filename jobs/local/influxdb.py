@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import platformdirs
+import psutil
 from pydantic import SecretStr
 
 from jobs.common.errors import ClusterError
@@ -127,7 +128,8 @@ class InfluxDb:
             return
         wanted = command(self.folder, self.port)
         # it keeps everybody's tokens in its own files
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
         # a folder without a configuration: else it would take config.yaml from where we are
         env = {"INFLUXD_CONFIG_PATH": str(self.folder)}
         self._child = spawn(NAME, wanted, self.folder / "influxd.out", self.folder, env)
@@ -166,7 +168,7 @@ class InfluxDb:
         Raises: ClusterError: refused, as a retention below an hour is.
         """
         org_id = self._call("GET", "/api/v2/orgs", org=self.org)["orgs"][0]["id"]
-        found = self._call("GET", "/api/v2/buckets", orgID=org_id, name=name)["buckets"]
+        found = self._call("GET", "/api/v2/buckets", name=name)["buckets"]
         rules = [{"type": "expire", "everySeconds": retention_s}]
         wanted = {"orgID": org_id, "name": name, "retentionRules": rules}
         path = f"/api/v2/buckets/{found[0]['id']}" if found else "/api/v2/buckets"
@@ -185,10 +187,21 @@ class InfluxDb:
         return SecretStr(self._call("POST", "/api/v2/authorizations", wanted)["token"])
 
     def _healthy(self) -> bool:
+        if not self._listens():
+            return False
         try:
             return bool(self._http.get("/health").json()["status"] == "pass")
         except (httpx.TransportError, ValueError):
             return False
+
+    def _listens(self) -> bool:
+        """It, and not somebody else's server that has the port and would be told our token."""
+        process = self._child.process() if self._child is not None else None
+        try:
+            found = process.net_connections() if process is not None else []
+        except psutil.Error:
+            return False
+        return any(c.status == psutil.CONN_LISTEN and c.laddr.port == self.port for c in found)
 
     def _set_up(self) -> None:
         """Once; the token is on disk before the server knows it, so that a crash loses neither."""
