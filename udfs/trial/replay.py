@@ -32,7 +32,5 @@ class Replay:
 
     def wait(self, until_ms: int) -> Iterator[AlertEvent]:
         """What is found while nothing comes until then."""
-        last = None
-        while (at := self._watch.wake_at()) is not None and at < until_ms and at != last:
+        while (at := self._watch.wake_at()) is not None and at < until_ms:
             yield from self._watch.on_timer(at)
-            last = at
