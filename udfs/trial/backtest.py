@@ -20,6 +20,7 @@ from itertools import islice
 from udfs.alerts import AlertEvent
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue
+from udfs.conditions.gaps import GAP_PERIODS
 from udfs.coverage import Coverage, Verdict
 from udfs.rules.model import Rule
 from udfs.trial.lives import Life, Lives
@@ -28,7 +29,7 @@ from udfs.trial.sensors import selectors, unmatched
 
 MOST_ALERTS = 100_000
 _DAY_MS = 86_400_000
-_PAUSE_MS = 60_000  # nothing for longer than this, and than three sampling periods, is a hole
+_PAUSE_MS = 60_000  # nothing for longer than this, and than GAP_PERIODS, is a hole
 
 Place = tuple[str, str, str]  # facility, gateway, asset
 Span = tuple[int, int]
@@ -181,7 +182,7 @@ class Backtest:
         if catalogue.version > site.version:
             site.version = catalogue.version
             fastest_ms = int(catalogue.period_ms.min(initial=_PAUSE_MS))
-            site.pause_ms = max(_PAUSE_MS, 3 * fastest_ms)
+            site.pause_ms = max(_PAUSE_MS, GAP_PERIODS * fastest_ms)
             chosen = [selector.slots(catalogue).tolist() for selector in selectors(self._rule)]
             slots = {slot for each in chosen for slot in each}
             site.slots, site.assets = len(slots), {catalogue.asset[slot] for slot in slots}
