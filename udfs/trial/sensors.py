@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from udfs.catalogue import Catalogue
+from udfs.rules.globs import is_glob
 from udfs.rules.model import Rule
 from udfs.rules.pattern import EventModel
 from udfs.rules.selector import Selector
@@ -24,9 +26,8 @@ def selectors(rule: Rule) -> list[Selector]:
 def place(rule: Rule) -> tuple[str, str]:
     """A facility and gateway that the rule watches."""
     chosen = [rule.sensors, *selectors(rule)]
-    facility = next((s.facility for s in chosen if is_exact(s.facility)), None)
-    gateway = next((s.gateway for s in chosen if is_exact(s.gateway)), None)
-    return facility or FACILITY, gateway or GATEWAY
+    facility = next(exact(s.facility for s in chosen), FACILITY)
+    return facility, next(exact(s.gateway for s in chosen), GATEWAY)
 
 
 def asset_of(name: str) -> str:
@@ -43,9 +44,9 @@ def likely(rule: Rule, name: str) -> Selector:
     return next(fitting, None) or next(nameless, None) or Selector()
 
 
-def is_exact(glob: str | None) -> bool:
-    """Whether a glob stands for one word only."""
-    return glob is not None and not set(glob) & set("*?[")
+def exact(globs: Iterable[str | None]) -> Iterator[str]:
+    """Those that stand for one word only."""
+    return (glob for glob in globs if glob is not None and not is_glob(glob))
 
 
 def unmatched(rule: Rule, catalogue: Catalogue) -> str:

@@ -6,7 +6,6 @@ for verdict in run_tests(rule):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -20,7 +19,7 @@ from udfs.rules.model import Rule
 from udfs.trial.compare import Row, differences, row_of
 from udfs.trial.lives import Lives
 from udfs.trial.replay import Replay
-from udfs.trial.sensors import asset_of, is_exact, likely, place, unmatched
+from udfs.trial.sensors import asset_of, exact, likely, place, unmatched
 from udfs.trial.ticks import Columns, cut
 
 _TICK_MS = 1000
@@ -100,15 +99,10 @@ class _Sensor:
         return cls(
             given,
             kind=given.kind or (wanted.kind[0] if wanted.kind else "state"),
-            asset=given.asset or next(iter(_exact([wanted.asset])), asset_of(name)),
-            asset_type=given.asset_type or next(iter(_exact(wanted.asset_type)), ""),
-            tags=join_tags(given.tags or _exact(wanted.tag)),
+            asset=given.asset or next(exact([wanted.asset]), asset_of(name)),
+            asset_type=given.asset_type or next(exact(wanted.asset_type or ()), ""),
+            tags=join_tags(given.tags or exact(wanted.tag or ())),
         )
-
-
-def _exact(globs: Sequence[str | None] | None) -> list[str]:
-    """Those that stand for one word only."""
-    return [glob for glob in globs or () if glob is not None and is_exact(glob)]
 
 
 def _period_ms(case: CaseModel, readings: ReadingsModel) -> int:
