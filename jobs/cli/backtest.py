@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_item, show_json, show_rows
-from jobs.cli.rules import FOLDER, parse, read_texts
+from jobs.cli.rules import FOLDER, read_texts
 from jobs.cli.where import BootstrapOption, find_bootstrap
 from jobs.common.history import EVER_MS, History, time_of, utc
 from jobs.common.history_files import FileHistory
-from jobs.common.rules import RulesError
+from jobs.common.rules import RulesError, parse
 from udfs.rules.model import Rule
 from udfs.rules.selector import KINDS
 from udfs.trial.backtest import Backtest, Report

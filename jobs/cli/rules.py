@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json
-from jobs.common.rules import ROOT, RulesError
+from jobs.common.rules import ROOT, RulesError, parse, read_files
 from udfs.rules.rulebook import Mistake, Rule, RuleErrors, parse_all
 from udfs.trial.trial import Verdict, run_tests
 
@@ -100,24 +100,8 @@ def read_texts(paths: list[Path] | None) -> dict[str, str]:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
             raise RulesError(f"{path}: no rule files (*.yaml) there")
-        try:
-            texts |= {_name(file): file.read_text(encoding="utf-8") for file in files}
-        except (OSError, UnicodeDecodeError) as error:
-            raise RulesError(f"{path}: cannot be read: {error}") from None
+        texts |= read_files(files)
     return texts
-
-
-def _name(file: Path) -> str:
-    """As it was given; a file of the project by its place there."""
-    return str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
-
-
-def parse(texts: Mapping[str, str]) -> list[Rule]:
-    """The rules of some files. Raises: RulesError: a line for each mistake."""
-    try:
-        return parse_all(texts)
-    except RuleErrors as errors:
-        raise RulesError(str(errors)) from None
 
 
 def untested(rules: list[Rule], texts: Mapping[str, str]) -> list[Mistake]:

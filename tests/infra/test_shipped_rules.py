@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.cli.rules import parse, read_texts, untested
+from jobs.cli.rules import read_texts, untested
+from jobs.common.rules import parse
 from udfs.rules.rulebook import Rule
 from udfs.trial.trial import run_tests
 
