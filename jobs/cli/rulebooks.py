@@ -5,22 +5,24 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json, show_rows
-from jobs.cli.rules import FOLDER, parse, read_texts, told
+from jobs.cli.rules import FOLDER, read_texts, told
 from jobs.cli.where import BootstrapOption, find_bootstrap
 from jobs.common import rulebooks
+from jobs.common.history import utc
 from jobs.common.rulebooks import Known, RulebooksError
+from jobs.common.rules import parse
 from jobs.common.topics import ensure_topics
 from udfs.rules.diff import Diff, compare
 from udfs.rules.record import Rulebook, files_sum, rules
 from udfs.rules.rulebook import Rule
 from udfs.rules.selector import Selector
+from udfs.trial.sensors import selectors
 from udfs.trial.trial import run_tests
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-m", help="Why; for the history.")]
@@ -170,17 +172,11 @@ def _tell_refused(known: Known) -> None:
 
 
 def _row(rule: Rule) -> dict[str, Any]:
-    events = [(event.sensors, event.signal) for event in (rule.events or {}).values()]
-    chosen = [
-        each
-        for sensors, signal in events or [(rule.sensors, rule.signal)]
-        for each in (signal.of.values() if signal else [sensors])
-    ]
     return {
         "rule": rule.name,
         "version": rule.version,
         "severity": rule.severity,
-        "sensors": "; ".join(dict.fromkeys(map(_sensors, chosen))),
+        "sensors": "; ".join(dict.fromkeys(map(_sensors, selectors(rule)))),
     }
 
 
@@ -195,7 +191,7 @@ def _event(known: Known, revision: int, before: list[Rule]) -> tuple[dict[str, A
     row: dict[str, Any] = {"revision": revision, "when": "", "who": "", "change": "", "why": ""}
     try:
         book = known.shelf.rulebook(revision)
-        row |= {"when": _when(book.created_ms), "who": book.author, "why": book.reason}
+        row |= {"when": f"{utc(book.created_ms)}Z", "who": book.author, "why": book.reason}
         after = rules(book)
     except ValueError as error:
         return row | {"change": f"bad: {str(error).splitlines()[0]}"}, before
@@ -203,8 +199,4 @@ def _event(known: Known, revision: int, before: list[Rule]) -> tuple[dict[str, A
 
 
 def _title(book: Rulebook) -> str:
-    return f"revision {book.revision} of {_when(book.created_ms)} by {book.author}: {book.reason}"
-
-
-def _when(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
+    return f"revision {book.revision} of {utc(book.created_ms)}Z by {book.author}: {book.reason}"
