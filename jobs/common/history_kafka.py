@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.history import HistoryError
-from jobs.common.tail import KafkaError
+from jobs.common.tail import KafkaError, no_answer
 from udfs.batch import MAX_FUTURE_MS, Batch, Refused, check, decode
 from udfs.catalogue import Catalogue
 from udfs.records import BACKLOG, READINGS
@@ -47,9 +47,7 @@ class KafkaHistory:
                         if batch is not None and found is not None:
                             yield found, batch
         except KafkaException as error:
-            raise KafkaError(
-                f"{self._bootstrap}: Kafka does not answer ({error}); is it up? `hardiot status`"
-            ) from None
+            raise no_answer(self._bootstrap, error) from None
 
     def _topics(self) -> dict[str, list[tuple[str, int]]]:
         """(topic, partition) of both lanes, by facility."""

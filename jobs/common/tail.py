@@ -37,6 +37,11 @@ class KafkaError(HardiotError):
     """Kafka does not answer, or refuses."""
 
 
+def no_answer(bootstrap: str, error: KafkaException) -> KafkaError:
+    """What to tell of a Kafka that does not answer."""
+    return KafkaError(f"{bootstrap}: Kafka does not answer ({error}); is it up? `hardiot status`")
+
+
 class Tail:
     """All partitions of some topics; `families` ("counted") stand for every facility's topic.
 
@@ -121,9 +126,7 @@ class Tail:
         try:
             metadata = self._consumer.list_topics(timeout=10)
         except KafkaException as error:
-            raise KafkaError(
-                f"{self._bootstrap}: Kafka does not answer ({error}); is it up? `hardiot status`"
-            ) from None
+            raise no_answer(self._bootstrap, error) from None
         wanted = [
             (name, partition)
             for name, topic in metadata.topics.items()
