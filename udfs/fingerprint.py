@@ -52,6 +52,20 @@ def fingerprint(batch: Batch) -> int:
     return _sum_of_mixes(mixed)
 
 
+def fingerprint_of(
+    slots: npt.NDArray[np.uint32],
+    times_ms: npt.NDArray[np.int64],
+    value: npt.NDArray[np.float64],
+    quality: npt.NDArray[np.uint8] | None,
+) -> int:
+    """Fingerprint of any readings, as columns of shape (n,); quality None means all good."""
+    mixed: Words = np.bitwise_xor(_spread(slots, _SLOT), value.view(np.uint64))
+    np.bitwise_xor(mixed, _spread(times_ms, np.uint64(_TIME)), out=mixed)
+    if quality is not None:
+        np.bitwise_xor(mixed, _spread(quality, _QUALITY), out=mixed)
+    return _sum_of_mixes(mixed)
+
+
 def total(*fingerprints: int) -> int:
     """Fingerprint of all readings of several batches."""
     return sum(fingerprints) % MODULUS
