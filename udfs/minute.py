@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,13 @@ class Part:
     catalogue: int
     traceparent: str
 
+    @classmethod
+    def of(cls, batch: Batch) -> Part:
+        """What enters the sums of a batch that lies in one minute."""
+        position = Position(batch.epoch, batch.sequence)
+        good, traceparent = batch.good(), batch.traceparent
+        return cls(position, batch.value, batch.sensor, good, batch.catalogue, traceparent)
+
     def size_bytes(self) -> int:
         arrays = (self.value, self.sensor, self.good)
         return sum(array.nbytes for array in arrays if array is not None)
@@ -57,22 +64,32 @@ class Part:
         return cls(position=position, **fields)
 
 
-def split(batch: Batch) -> Iterator[tuple[int, Part]]:
-    """(minute, part) for each minute that a batch touches: one, or two where offsets cross."""
-    position, good = Position(batch.epoch, batch.sequence), batch.good()
-    rest = (batch.catalogue, batch.traceparent)
+def split(batch: Batch) -> Iterator[tuple[int, Batch]]:
+    """(minute, its readings) for each minute that a batch touches: one, or two where offsets cross.
+
+    The usual batch comes back as it is, nothing copied.
+    """
     if batch.offset_ms is None or not len(batch):
-        minute = batch.time_ms // MINUTE_MS * MINUTE_MS
-        yield minute, Part(position, batch.value, batch.sensor, good, *rest)
+        yield batch.time_ms // MINUTE_MS * MINUTE_MS, batch
         return
     minutes = (batch.time_ms + batch.offset_ms.astype(np.int64)) // MINUTE_MS * MINUTE_MS
     for minute in range(int(minutes.min()), int(minutes.max()) + 1, MINUTE_MS):
         inside = minutes == minute
         if inside.all():
-            yield minute, Part(position, batch.value, batch.sensor, good, *rest)
+            yield minute, batch
         elif inside.any():
-            kept = None if good is None else good[inside]
-            yield minute, Part(position, batch.value[inside], batch.slots()[inside], kept, *rest)
+            yield minute, _some(batch, inside)
+
+
+def _some(batch: Batch, which: npt.NDArray[np.bool_]) -> Batch:
+    quality, offset_ms = batch.quality, batch.offset_ms
+    return replace(
+        batch,
+        value=batch.value[which],
+        sensor=batch.slots()[which],
+        offset_ms=None if offset_ms is None else offset_ms[which],
+        quality=None if quality is None else quality[which],
+    )
 
 
 @dataclass(slots=True)

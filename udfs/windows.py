@@ -7,21 +7,19 @@ windows.provisional(now_ms)             # what dashboards may see of minutes wit
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from udfs.batch import Batch
-from udfs.coverage import MINUTE_MS, Coverage, Verdict
-from udfs.losses import Loss
-from udfs.minute import Minute, split
+from udfs.coverage import Coverage, Verdict
+from udfs.minute import Minute, Part, split
+from udfs.open_minutes import OpenMinutes
 from udfs.rollup import FINAL, PROVISIONAL, MinuteRollup
 
 PROVISIONAL_AFTER_MS = 10_000
 MAX_PARKED_BYTES = 64 * 1024 * 1024
-_MAX_LOST_MINUTES = 2_000  # the longest patience is 26 hours
 
 
 @dataclass(slots=True)
@@ -32,28 +30,6 @@ class Added:
     closed: list[MinuteRollup] = field(default_factory=list)
     late_readings: int = 0
     bad_readings: int = 0
-
-
-class ClosedMinutes:
-    """Which minutes were published as final: runs of minutes without a break, few of them."""
-
-    def __init__(self, max_runs: int = 256) -> None:
-        self.runs: list[list[int]] = []  # [first, last], start times, ascending
-        self.max_runs = max_runs
-
-    def holds(self, start_ms: int) -> bool:
-        return any(first <= start_ms <= last for first, last in reversed(self.runs))
-
-    def add(self, start_ms: int) -> None:
-        """Note a minute that is not there yet; the oldest runs are forgotten past the limit."""
-        insort(self.runs, [start_ms, start_ms])
-        merged: list[list[int]] = []
-        for first, last in self.runs:
-            if merged and first - merged[-1][1] <= MINUTE_MS:
-                merged[-1][1] = last
-            else:
-                merged.append([first, last])
-        self.runs = merged[-self.max_runs :]
 
 
 class Windows:
@@ -67,47 +43,59 @@ class Windows:
         self, facility: str, gateway: str, max_parked_bytes: int = MAX_PARKED_BYTES
     ) -> None:
         self.facility, self.gateway = facility, gateway
-        self.coverage = Coverage()
-        self.minutes: dict[int, Minute] = {}
-        self.closed = ClosedMinutes()
-        self.parked_bytes = 0
-        self.max_parked_bytes = max_parked_bytes
+        self._open = OpenMinutes(Minute, max_parked_bytes)
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which batches arrived."""
+        return self._open.coverage
+
+    @property
+    def minutes(self) -> dict[int, Minute]:
+        """The open minutes by start."""
+        return self._open.minutes
+
+    @property
+    def parked_bytes(self) -> int:
+        """Memory that batches behind holes take."""
+        return self._open.held_bytes
 
     def add(self, batch: Batch, now_ms: int) -> Added:
         """Take in a decoded and checked batch; `now_ms` is the wall clock."""
-        verdict = self.coverage.admit(batch.epoch, batch.sequence, batch.time_ms, now_ms)
+        verdict = self._open.admit(batch, now_ms)
         added = Added(verdict)
         if verdict is not Verdict.NEW:
             added.late_readings = len(batch) if verdict is Verdict.LATE else 0
             return added
-        for start_ms, part in split(batch):
+        for start_ms, some in split(batch):
+            part = Part.of(some)
             if part.good is not None:
                 added.bad_readings += len(part.good) - int(np.count_nonzero(part.good))
-            if self.closed.holds(start_ms):
+            minute = self._open.open(start_ms, now_ms)
+            if minute is None:
                 added.late_readings += len(part.value)
                 continue
-            minute = self._open(start_ms, now_ms)
-            minute.dirty = True
-            if not minute.parked and self.coverage.reaches(part.position, start_ms):
-                minute.fold(part)
-            else:
-                minute.park(part)
-                self.parked_bytes += part.size_bytes()
+            self._take(minute, part)
         added.closed = self.close()
-        while self.parked_bytes > self.max_parked_bytes and self._holes():
+        while self._open.overfull():
             self.coverage.give_up_oldest()
             added.closed += self.close()
         return added
 
+    def _take(self, minute: Minute, part: Part) -> None:
+        minute.dirty = True
+        if not minute.parked and self.coverage.reaches(part.position, minute.start_ms):
+            minute.fold(part)
+        else:
+            minute.park(part)
+            self._open.held_bytes += part.size_bytes()
+
     def close(self) -> list[MinuteRollup]:
         """Publish the minutes that are complete, oldest first; call it after holes were closed."""
-        for loss in self.coverage.settled:
-            self._open_lost_minutes(loss)
-        self.coverage.settled.clear()
-        if self.parked_bytes:
+        self._open.settle()
+        if self._open.held_bytes:
             self._unpark()
-        ready = [start for start in self.minutes if self.coverage.complete(start)]
-        return [self._final(self.minutes.pop(start)) for start in sorted(ready)]
+        return [self._final(minute) for minute in self._open.ready()]
 
     def provisional(self, now_ms: int) -> list[MinuteRollup]:
         """Minutes that ended 10 s ago, are not complete, and have news that rested for 10 s."""
@@ -130,34 +118,18 @@ class Windows:
             return 2**62
         return max(minute.end_ms, minute.arrival_ms) + PROVISIONAL_AFTER_MS
 
-    def _open(self, start_ms: int, now_ms: int) -> Minute:
-        minute = self.minutes.get(start_ms)
-        if minute is None:
-            minute = self.minutes[start_ms] = Minute(start_ms)
-        minute.arrival_ms = now_ms
-        return minute
-
-    def _open_lost_minutes(self, loss: Loss) -> None:
-        """A minute that was lost as a whole is published too: as empty, with its missing count."""
-        first = loss.before_ms // MINUTE_MS * MINUTE_MS
-        last = min(loss.after_ms, first + _MAX_LOST_MINUTES * MINUTE_MS)
-        for start_ms in range(first, last, MINUTE_MS):
-            if not self.closed.holds(start_ms) and start_ms not in self.minutes:
-                self.minutes[start_ms] = Minute(start_ms)
-
     def _unpark(self) -> None:
         """Fold what was parked where its predecessors are there now."""
         for minute in self.minutes.values():
             while minute.parked and self.coverage.reaches(minute.parked[0][0], minute.start_ms):
                 _, part = minute.parked.pop(0)
-                self.parked_bytes -= part.size_bytes()
+                self._open.held_bytes -= part.size_bytes()
                 minute.fold(part)
 
     def _final(self, minute: Minute) -> MinuteRollup:
         for _, part in minute.parked:  # only where a gateway's times went backwards
-            self.parked_bytes -= part.size_bytes()
+            self._open.held_bytes -= part.size_bytes()
             minute.fold(part)
-        self.closed.add(minute.start_ms)
         return self._rollup(minute, FINAL)
 
     def _rollup(self, minute: Minute, revision: int) -> MinuteRollup:
@@ -165,18 +137,12 @@ class Windows:
         complete = whole and revision > PROVISIONAL
         return minute.rollup(self.facility, self.gateway, revision, complete, missing)
 
-    def _holes(self) -> bool:
-        first = self.coverage.ranges[0].first
-        return len(self.coverage.ranges) > 1 or first.sequence > 0
-
     def to_fields(self) -> dict[str, Any]:
         """The state as named fields for `udfs.state.pack`."""
-        fields: dict[str, Any] = self.coverage.to_fields()
         minutes = [minute.pack() for minute in self.minutes.values()]
         return {
-            **fields,
+            **self._open.to_fields(),
             **{f"minute.{i}": data for i, data in enumerate(minutes)},
-            "closed": np.array(self.closed.runs, np.int64).reshape(-1, 2),
             "parked_bytes": self.parked_bytes,
         }
 
@@ -184,10 +150,9 @@ class Windows:
     def from_fields(cls, facility: str, gateway: str, fields: dict[str, Any]) -> Windows:
         """The state that `to_fields` gave."""
         windows = cls(facility, gateway)
-        windows.coverage = Coverage.from_fields(fields)
+        windows._open.take_fields(fields)
+        windows._open.held_bytes = fields["parked_bytes"]
         for name in [name for name in fields if name.startswith("minute.")]:
             minute = Minute.unpack(fields[name])
             windows.minutes[minute.start_ms] = minute
-        windows.parked_bytes = fields["parked_bytes"]
-        windows.closed.runs = fields["closed"].tolist()
         return windows

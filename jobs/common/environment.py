@@ -73,7 +73,7 @@ def read_records(
         .setStartingOffsets(offsets.committedOffsets(start))
         .setProperty("partition.discovery.interval.ms", str(settings.discovery_s * 1000))
         .setProperty("fetch.max.wait.ms", "50")
-        .setDeserializer(_own("KeyedRecordDeserializer")())
+        .setDeserializer(own("kafka.KeyedRecordDeserializer")())
     )
     for key, value in settings.client_properties().items():
         builder = builder.setProperty(key, value)
@@ -123,7 +123,7 @@ def write_outputs(
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
         .setBootstrapServers(settings.bootstrap)
         .setKafkaProducerConfig(properties)
-        .setRecordSerializer(_own("RoutedRecordSerializer")(topics))
+        .setRecordSerializer(own("kafka.RoutedRecordSerializer")(topics))
         .setDeliveryGuarantee(guarantee.AT_LEAST_ONCE)
     )
     if exactly_once_as:
@@ -140,12 +140,14 @@ def _jvm() -> Any:
     return get_gateway().jvm
 
 
-def _own(name: str) -> Any:
+def own(name: str) -> Any:
     """One of our Java classes. Raises: JobError: it is not on the cluster's class path."""
-    found = getattr(_jvm().io.hardiot.kafka, name)
+    found = _jvm().io.hardiot
+    for part in name.split("."):
+        found = getattr(found, part)
     if isinstance(found, JavaPackage):
         raise JobError(
-            f"io.hardiot.kafka.{name} is not on the class path: run `make setup`, and start the "
+            f"io.hardiot.{name} is not on the class path: run `make setup`, and start the "
             "cluster with `hardiot up` (its lib folder must hold build/jars/flink)"
         )
     return found
