@@ -5,8 +5,9 @@
 
     settings = load(Settings, "rollup_readings", argv)
 
-The environment is `HARDIOT__<KEY>` for every job and `HARDIOT__<JOB>__<KEY>` for one. Unknown keys
-are refused with the nearest valid one, and all mistakes are told at once.
+The environment is `HARDIOT__<KEY>` for every job and `HARDIOT__<JOB>__<KEY>` for one. What is set
+in the same way but is no job (a `Loaded`, such as the lake) has `HARDIOT__<NAME>__<KEY>` only.
+Unknown keys are refused with the nearest valid one, and all mistakes are told at once.
 """
 
 from __future__ import annotations
@@ -36,10 +37,25 @@ FOLDER = Path(__file__).parents[2] / "flink-conf" / "jobs"
 Found = tuple[str, dict[str, Any]]
 
 
-class JobSettings(BaseSettings):
-    """What every job can be told."""
+class Loaded(BaseSettings):
+    """Settings that `load` reads, and nobody else."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` found, so that each value's origin is known."""
+        return (init_settings,)
+
+
+class JobSettings(Loaded):
+    """What every job can be told."""
 
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, by comma.")
     facilities: str = Field(
@@ -60,19 +76,8 @@ class JobSettings(BaseSettings):
         """The Kafka client properties in clear, for a client only: never log them."""
         return {key: value.get_secret_value() for key, value in self.kafka.items()}
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_others: PydanticBaseSettingsSource,
-        **_more: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` found, so that each value's origin is known."""
-        return (init_settings,)
 
-
-S = TypeVar("S", bound=JobSettings)
+S = TypeVar("S", bound=Loaded)
 
 
 def load(
@@ -82,7 +87,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     folder: Path = FOLDER,
 ) -> S:
-    """Settings of a job from all their sources. Raises: SettingsError: all mistakes, one a line."""
+    """Settings from all their sources. Raises: SettingsError: all mistakes, one a line."""
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -102,7 +107,8 @@ def _sources(
 ) -> Iterator[Found]:
     """What each source says, the weakest first."""
     yield _from_file(folder / f"{job}.yaml")
-    yield _from_environment(model, PREFIX, environ)
+    if issubclass(model, JobSettings):
+        yield _from_environment(model, PREFIX, environ)
     yield _from_environment(model, f"{PREFIX}{job.upper()}__", environ)
     yield _from_flags(model, job, argv)
 

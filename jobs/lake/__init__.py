@@ -1,0 +1,1 @@
+"""Everything that knows Iceberg: catalog, tables, files, commits. No Flink here."""
