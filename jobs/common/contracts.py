@@ -10,15 +10,12 @@ together.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
-from jobs.common.errors import HardiotError
+from jobs.common.typed_yaml import FileMistakes, read, suggest
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS_FOLDER = ROOT / "infra" / "contracts"
@@ -31,12 +28,8 @@ PlainType = Literal["string", "integer", "number", "boolean", "ranges", "object"
 Team = Literal["connectivity", "streaming", "security"]
 
 
-class ContractsError(HardiotError):
-    """Data that cannot be used. `str()` lists every mistake: file, line, key, reason."""
-
-    def __init__(self, mistakes: Iterable[str]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("\n".join(self.mistakes))
+class ContractsError(FileMistakes):
+    """Data that cannot be used."""
 
 
 class _Strict(BaseModel):
@@ -128,7 +121,7 @@ class Metric(_Strict):
     type: Literal["counter", "gauge", "histogram"]
     unit: Text
     labels: tuple[Text, ...]
-    source: Literal["flink", "hardiot", "gateway", "rule"]
+    source: Literal["flink", "hardiot", "program", "gateway", "rule"]
     meaning: Text
 
 
@@ -148,7 +141,7 @@ def load_contracts(folder: Path = CONTRACTS_FOLDER) -> dict[str, Contract]:
         if path.name == "topics.yaml":
             continue
         try:
-            contract = _read(path, Contract)
+            contract = read(path, Contract, ContractsError)
         except ContractsError as error:
             mistakes += error.mistakes
             continue
@@ -163,12 +156,12 @@ def load_contracts(folder: Path = CONTRACTS_FOLDER) -> dict[str, Contract]:
 def load_topics(folder: Path = CONTRACTS_FOLDER) -> tuple[Topic, ...]:
     """The topics, in the order of the file. Raises: ContractsError: also: unknown contract."""
     path = folder / "topics.yaml"
-    topics = _read(path, _Topics).topics
+    topics = read(path, _Topics, ContractsError).topics
     known = load_contracts(folder)
     names = [topic.name for topic in topics]
     mistakes = [f"{path}: {name} is there twice" for name in _repeated(names)]
     mistakes += [
-        f"{path}: {topic.name}: unknown contract {_suggest(topic.contract, known)}"
+        f"{path}: {topic.name}: unknown contract {suggest(topic.contract, known)}"
         for topic in topics
         if topic.contract not in known
     ]
@@ -179,63 +172,10 @@ def load_topics(folder: Path = CONTRACTS_FOLDER) -> tuple[Topic, ...]:
 
 def load_metrics(path: Path = METRICS_FILE) -> tuple[Metric, ...]:
     """The metrics that rules and dashboards may use. Raises: ContractsError."""
-    metrics = _read(path, _Metrics).metrics
+    metrics = read(path, _Metrics, ContractsError).metrics
     if twice := _repeated([metric.name for metric in metrics]):
         raise ContractsError(f"{path}: {name} is there twice" for name in twice)
     return metrics
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def _read(path: Path, model: type[Model]) -> Model:
-    text = path.read_text(encoding="utf-8")
-    try:
-        return model.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ContractsError([f"{path}: not YAML: {error}"]) from None
-    except ValidationError as error:
-        root = yaml.compose(text)
-        raise ContractsError(
-            f"{path}: line {_line(root, found['loc'])}: {_say(found, model)}"
-            for found in error.errors()
-        ) from None
-
-
-def _line(node: yaml.Node | None, place: tuple[int | str, ...]) -> int:
-    """Line of the deepest part of `place` that the document has, from 1."""
-    line = node.start_mark.line + 1 if node else 1
-    for step in place:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            node = node.value[step]
-        elif isinstance(node, yaml.MappingNode):
-            node = next((value for key, value in node.value if key.value == step), None)
-        if node is None:
-            break
-        line = node.start_mark.line + 1
-    return line
-
-
-def _say(found: Any, model: type[BaseModel]) -> str:
-    place = ".".join(str(step) for step in found["loc"]) or "the document"
-    if found["type"] == "extra_forbidden":
-        return f"{place}: unknown key {_suggest(str(found['loc'][-1]), _keys(model))}"
-    if found["type"] == "missing":
-        return f"{place}: is missing"
-    return f"{place}: {found['msg']}; found {found['input']!r}"
-
-
-def _keys(model: type[BaseModel]) -> set[str]:
-    """Every key of a model and of the models in it."""
-    keys: set[str] = set()
-    for definition in [schema := model.model_json_schema(), *schema.get("$defs", {}).values()]:
-        keys |= set(definition.get("properties", {}))
-    return keys
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f'"{word}" (did you mean "{near[0]}"?)' if near else f'"{word}"'
 
 
 def _repeated(names: list[str]) -> list[str]:
