@@ -150,7 +150,7 @@ class InfluxDb:
         process = self._child.process() if self._child is not None else None
         if process is not None:
             process.kill()
-            process.wait()
+            process.wait(timeout=_CALL_LIMIT_S)
 
     def client(self, token: SecretStr | None = None, **options: Any) -> InfluxDBClient:
         """A client of this server, to be closed. Args: token: None means the owner's."""
