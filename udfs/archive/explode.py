@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.archive.chunk import Chunk
-from udfs.archive.gather import Catalogues, gather
+from udfs.archive.hour_columns import Catalogues, gather
 from udfs.archive.hours import sensor_hours
 from udfs.archive.rows import SensorHours, slices, unpack
 from udfs.archive.schemas import EXPLODED_SCHEMA, HOUR_MS, TEXTS
