@@ -16,13 +16,16 @@ from jobs.cli.output import fail, log
 from jobs.common import reference
 from jobs.common.edge_reference import edge_page
 from jobs.common.samples import samples
-from jobs.common.settings import JobSettings
+from jobs.common.settings import JobSettings, Loaded
+from jobs.lake.settings import LakeSettings
 
 SETTINGS: dict[str, type[JobSettings]] = {
     "rollup_readings": rollup_readings.Settings,
     "detect_anomalies": detect_anomalies.Settings,
     "run_sql": run_sql.Settings,
 }
+
+PARTS: dict[str, type[Loaded]] = {"lake": LakeSettings}
 
 EDGE_FILES: dict[str, type[BaseModel]] = {
     "The gateway (`gateway.yaml`)": GatewaySettings,
@@ -42,10 +45,10 @@ def docs(
     """
     pages = reference.pages()
     pages |= (
-        reference.settings_page(SETTINGS)
+        reference.settings_page(SETTINGS, PARTS)
         | edge_page(EDGE_FILES)
         | reference.cli_page(context.find_root().command)
-        | samples(SETTINGS)
+        | samples({**SETTINGS, **PARTS})
     )
     if not check:
         reference.write(pages)

@@ -13,6 +13,7 @@ from jobs.cli import (
     docs,
     gateway,
     jobs,
+    lake,
     ledger,
     rulebooks,
     rules,
@@ -57,6 +58,7 @@ rules.rules_app.command()(rulebooks.history)
 rules.rules_app.command()(rulebooks.rollback)
 rules.rules_app.command("list")(rulebooks.list_rules)
 app.add_typer(rules.rules_app)
+app.add_typer(lake.lake_app)
 
 
 def main() -> None:

@@ -149,8 +149,13 @@ def metrics_page(metrics: Iterable[Metric]) -> str:
     ])  # fmt: skip
 
 
-def settings_page(jobs: Mapping[str, type[BaseModel]]) -> Pages:
-    """The settings of each job, by its name; those that all have alike are told once."""
+def settings_page(
+    jobs: Mapping[str, type[BaseModel]], parts: Mapping[str, type[BaseModel]] | None = None
+) -> Pages:
+    """The settings of each job, by its name; those that all have alike are told once.
+
+    Args: parts: what is set in the same way and is no job.
+    """
     rows = {job: dict(_settings(model)) for job, model in jobs.items()}
     common = _common(list(rows.values()))
     blocks = [
@@ -166,6 +171,10 @@ def settings_page(jobs: Mapping[str, type[BaseModel]]) -> Pages:
     for job, found in rows.items():
         own = [row for row in found.values() if row not in common]
         blocks += [f"## {job}", table(head, own) if own else "No settings of its own."]
+    for part, model in (parts or {}).items():
+        place = f"`flink-conf/jobs/{part}.yaml` or `HARDIOT__{part.upper()}__<SETTING>`"
+        blocks += [f"## {part}", f"Not a job; what uses it reads {place}, and no flags."]
+        blocks.append(table(head, list(dict(_settings(model)).values())))
     return {f"{FOLDER}/settings.md": page(blocks)}
 
 

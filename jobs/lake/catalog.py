@@ -15,9 +15,12 @@ from urllib.parse import quote, urlsplit
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import RESTError
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
+from sqlalchemy.exc import DBAPIError
 
+from jobs.lake.errors import LakeError
 from jobs.lake.settings import LakeSettings
 
 NAME = "lake"
@@ -41,10 +44,23 @@ def open_catalog(settings: LakeSettings) -> Catalog:
     """The catalog as PyIceberg sees it; a SQLite file and its folder are made when missing.
 
     It is for one thread at a time; close it. Its requests end after a minute without an answer.
+    Raises: LakeError: nothing answers there, or the driver is missing.
     """
-    properties = settings.clear_properties() | {"warehouse": settings.warehouse}
-    if settings.catalog == "rest":
-        return _Rest(NAME, **properties | {"uri": settings.catalog_uri})
+    try:
+        return _open_rest(settings) if settings.catalog == "rest" else _open_sql(settings)
+    except (OSError, RESTError, DBAPIError) as error:
+        raise LakeError(f"{settings.catalog_uri}: {error}") from error
+    except ModuleNotFoundError as error:
+        place = f"{settings.catalog_uri}: {error}"
+        raise LakeError(f"{place}: install the driver beside the project") from None
+
+
+def _open_rest(settings: LakeSettings) -> Catalog:
+    return _Rest(NAME, **settings.properties() | {"uri": settings.catalog_uri})
+
+
+def _open_sql(settings: LakeSettings) -> Catalog:
+    properties = settings.properties()
     place = urlsplit(settings.catalog_uri)
     if place.scheme == "sqlite":
         _prepare_sqlite(Path(place.path))
@@ -60,7 +76,7 @@ def java_catalog(settings: LakeSettings) -> JavaCatalog:
 
     PostgreSQL needs its JDBC driver, s3:// needs iceberg-aws-bundle on Flink's class path.
     """
-    properties = settings.clear_properties() | {"warehouse": settings.warehouse}
+    properties = settings.properties()
     if settings.warehouse.startswith("s3://"):
         properties = {"io-impl": _S3_FILES} | properties
     if settings.catalog == "rest":

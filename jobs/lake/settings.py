@@ -37,7 +37,7 @@ class LakeSettings(Loaded):
     warehouse: str = Field(
         "build/lake",
         description="Where tables lie: a folder or `s3://BUCKET/...`; with `rest` the name that "
-        "the catalog knows.",
+        "the catalog knows, if it has several.",
         validate_default=True,
     )
     catalog_properties: dict[str, SecretStr] = Field(
@@ -81,6 +81,9 @@ class LakeSettings(Loaded):
             raise ValueError("a folder or s3://BUCKET/...")
         return place.rstrip("/")
 
-    def clear_properties(self) -> dict[str, str]:
-        """The further properties in clear, for a client only: never log them."""
-        return {key: value.get_secret_value() for key, value in self.catalog_properties.items()}
+    def properties(self) -> dict[str, str]:
+        """Of the catalog, in clear, for a client only: never log them."""
+        found = {key: value.get_secret_value() for key, value in self.catalog_properties.items()}
+        if self.catalog == "rest" and "warehouse" not in self.model_fields_set:
+            return found
+        return found | {"warehouse": self.warehouse}

@@ -49,14 +49,14 @@ _KAFKA = (
     Column("body", BYTES, "The record as it came, byte for byte.", stats=False),
 )
 _ROLLUP = (
-    Column("count", LONG, "Readings that entered the sums."),
+    Column("count", INT, "Readings that entered the sums."),
     Column("sum", DOUBLE, "Sum of values, in the sensor's unit; 0 when count is 0."),
     Column("sum_sq", DOUBLE, "Sum of squares of values; 0 when count is 0."),
-    Column("min", DOUBLE, "Smallest value; NaN when count is 0."),
-    Column("max", DOUBLE, "Largest value; NaN when count is 0."),
-    Column("first", DOUBLE, "Value of the earliest reading; NaN when count is 0."),
-    Column("last", DOUBLE, "Value of the latest reading; NaN when count is 0."),
-    Column("bad", LONG, "Readings that may not enter a sum."),
+    Column("min", DOUBLE, "Smallest value; null when count is 0.", False),
+    Column("max", DOUBLE, "Largest value; null when count is 0.", False),
+    Column("first", DOUBLE, "Value of the earliest reading; null when count is 0.", False),
+    Column("last", DOUBLE, "Value of the latest reading; null when count is 0.", False),
+    Column("bad", INT, "Readings that may not enter a sum."),
 )
 
 CHUNKS = TableSpec(
@@ -79,12 +79,12 @@ CHUNKS = TableSpec(
 
 READINGS = TableSpec(
     "readings",
-    "A sensor hour, or what came later of it (part 2, 3, ...), as lists of readings.",
+    "A sensor hour, or what came later of it (a further part), as lists of readings.",
     ("facility", "gateway", "slot", "hour", "part"),
     (
         *_SENSOR,
         Column("hour", TIME, "When the hour begins."),
-        Column("part", INT, "1, 2, ...: all parts together are the hour."),
+        Column("part", INT, "0, 1, ...: all parts together are the hour."),
         Column(
             "minutes",
             BYTES,
@@ -96,7 +96,7 @@ READINGS = TableSpec(
         Column("step_ms", INT, "From one time to the next, ms; null: uneven.", False),
         Column("times_ms", ListOf(INT), "Times, ms of the hour, rising; null: even.", False, False),
         Column("scale", INT, "Decimal places of values; null: doubles are used.", False),
-        Column("values", ListOf(LONG), "Values * 10^scale; null: doubles.", False, False),
+        Column("values", ListOf(INT), "Values * 10^scale; null: doubles.", False, False),
         Column("doubles", ListOf(DOUBLE), "Values that are no such decimals.", False, False),
         Column("qualities", ListOf(INT), "Quality of each; null: all good.", False, False),
     ),
@@ -113,7 +113,7 @@ ROLLUPS = TableSpec(
         Column("minute", TIME, "When the minute begins."),
         Column("revision", INT, "The highest is valid; above 1: restated."),
         Column("complete", FLAG, "Whether all batches of the minute were there."),
-        Column("missing", INT, "Batches that are known to be lost."),
+        Column("missing", LONG, "Batches that are known to be lost."),
         Column("source", TEXT, "cloud, or edge: rolled up at the gateway, for its spool was full."),
         *_ROLLUP,
     ),
@@ -248,7 +248,7 @@ RESTATEMENTS = TableSpec(
         Column("revision_before", INT, "Revision of the row before; null: there was none.", False),
         Column("revision", INT, "Revision of the row from now on."),
         *(Column(f"{c.name}_before", c.type, f"Before: {c.doc}", False) for c in _ROLLUP),
-        *(Column(f"{c.name}_after", c.type, f"After: {c.doc}") for c in _ROLLUP),
+        *(Column(f"{c.name}_after", c.type, f"After: {c.doc}", c.required) for c in _ROLLUP),
     ),
     {"facility": "", "minute": "month"},
 )

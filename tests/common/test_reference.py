@@ -107,6 +107,13 @@ def test_a_job_without_settings_of_its_own() -> None:
     assert page.endswith("## a\n\nNo settings of its own.\n\n## b\n\nNo settings of its own.\n")
 
 
+def test_a_part_takes_nothing_from_what_all_jobs_share() -> None:
+    (page,) = settings_page({"a": Common, "b": Common}, {"store": Second}).values()
+    assert page.count("## All jobs") == 1
+    assert "`flink-conf/jobs/store.yaml` or `HARDIOT__STORE__<SETTING>`" in page
+    assert table_row(page.split("## store")[1], "`bootstrap`")[1] == "`elsewhere:1`"
+
+
 def app() -> typer.Typer:
     plant = typer.Typer(name="plant", help="Runs a plant.", add_completion=False)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, PositiveInt
 
 from jobs.common.errors import SettingsError
-from jobs.common.settings import JobSettings, load
+from jobs.common.settings import JobSettings, Loaded, load
 
 
 class Settings(JobSettings):
@@ -187,3 +187,16 @@ def test_secrets_are_masked(folder: Path, text: str, env: dict[str, str], argv: 
 def test_a_secret_is_not_told_in_a_mistake(folder: Path) -> None:
     lines = mistakes(folder, "kafka: [hunter2]\npatience_s: hunter2")
     assert len(lines) == 2 and not any(SECRET in line for line in lines)
+
+
+class Store(Loaded):
+    """What is set like a job, and is none."""
+
+    place: str = Field("here", description="Where it is.")
+
+
+def test_a_part_is_set_by_its_own_names_and_leaves_those_of_jobs_alone(folder: Path) -> None:
+    env = {"HARDIOT__BOOTSTRAP": "kafka:9092", "HARDIOT__PLACE": "x", "HARDIOT__STORE__PLACE": "y"}
+    assert load(Store, "store", environ=env, folder=folder).place == "y"
+    with pytest.raises(SettingsError, match="HARDIOT__STORE__PLAC: unknown key"):
+        load(Store, "store", environ={"HARDIOT__STORE__PLAC": "y"}, folder=folder)

@@ -1,0 +1,58 @@
+"""hardiot lake: make the tables of the archive, and say what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from pyiceberg.table import Table
+
+from jobs.cli.output import Format, OutputOption, log, show_rows
+from jobs.common.settings import load
+from jobs.lake.catalog import open_catalog
+from jobs.lake.settings import LakeSettings
+from jobs.lake.tables import TABLES, ensure, load_table
+
+lake_app = typer.Typer(name="lake", help="Tables of the archive.", no_args_is_help=True)
+
+_MB = 1e6
+
+
+@lake_app.command()
+def init() -> None:
+    """Make the tables that are missing, and add new columns to older ones; again does nothing.
+
+    Example: hardiot lake init
+    """
+    settings = load(LakeSettings, "lake")
+    with open_catalog(settings) as catalog:
+        for line in ensure(catalog, settings):
+            log.print(line)
+    log.print(f"{len(TABLES)} tables are as they should be in {settings.catalog_uri}")
+
+
+@lake_app.command()
+def tables(output: OutputOption = Format.TABLE) -> None:
+    """List the tables with their rows, files, size and snapshots.
+
+    Example: hardiot lake tables
+    """
+    settings = load(LakeSettings, "lake")
+    with open_catalog(settings) as catalog:
+        rows = [_row(load_table(catalog, settings, spec)) for spec in TABLES]
+    show_rows(rows, output)
+
+
+def _row(table: Table) -> dict[str, Any]:
+    """From the last snapshot's own totals: no file is opened."""
+    snapshot = table.current_snapshot()
+    summary: Mapping[str, str] = (snapshot.summary if snapshot else None) or {}
+    totals = {key: int(summary.get(f"total-{key}") or 0) for key in ("records", "data-files")}
+    return {
+        "table": table.name()[-1],
+        "rows": totals["records"],
+        "files": totals["data-files"],
+        "megabytes": round(int(summary.get("total-files-size") or 0) / _MB, 3),
+        "snapshots": len(table.metadata.snapshots),
+    }
