@@ -10,21 +10,27 @@ in. `Chunk.fingerprint` is the sum of the fingerprints of what was collected.
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from udfs.archive.gather import arrangement, gathered
+from udfs.archive.packing import Reader, Writer, within
+from udfs.archive.series import read_series, write_series
+from udfs.archive.values import read_values, write_values
 from udfs.batch import Batch, Lane
 from udfs.fingerprint import fingerprint_of
 
+MAX_BATCHES = 1 << 16
+MAX_READINGS = 1 << 24
+
 Longs = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
 Slots = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int32] | None
@@ -52,9 +58,16 @@ class Batches:
     @staticmethod
     def of(parts: Sequence[Batch]) -> Batches:
         """The table of these batches."""
-        names = ("epoch", "sequence", "time_ms", "sent_ms", "catalogue")
+
+        def column(name: str) -> Longs:
+            return np.array([getattr(part, name) for part in parts], np.int64)
+
         return Batches(
-            *(np.array([getattr(part, name) for part in parts], np.int64) for name in names),
+            epoch=column("epoch"),
+            sequence=column("sequence"),
+            time_ms=column("time_ms"),
+            sent_ms=column("sent_ms"),
+            catalogue=column("catalogue"),
             backlog=np.array([part.lane == Lane.BACKLOG for part in parts], np.bool_),
             traceparent=tuple(part.traceparent for part in parts),
         )
@@ -108,53 +121,46 @@ def collect(
     """The readings of batches as one chunk.
 
     Args: parts: in the order of their numbers, each with readings of this minute only.
+    Raises: ValueError: more than MAX_BATCHES batches.
     """
-    sensor = np.concatenate([np.zeros(0, np.uint32), *(part.slots() for part in parts)])
-    order = np.argsort(sensor, kind="stable")
-    lengths = [len(part) for part in parts]
+    if len(parts) > MAX_BATCHES:
+        raise ValueError(f"{len(parts)} batches; a chunk holds at most {MAX_BATCHES}")
+    sensor, batch, arrange = arrangement(parts)
     return Chunk(
-        facility, gateway, minute_ms, revision, complete, missing, Batches.of(parts),
-        sensor[order],
-        np.repeat(np.arange(len(parts), dtype=np.uint16), lengths)[order],
-        np.concatenate([np.zeros(0), *(part.value for part in parts)])[order],
-        _column(parts, "offset_ms", np.int32, order),
-        _column(parts, "quality", np.uint8, order),
+        facility, gateway, minute_ms, revision, complete, missing, Batches.of(parts), sensor, batch,
+        value=arrange([part.value for part in parts]),
+        offset_ms=gathered(arrange, parts, "offset_ms", np.int32),
+        quality=gathered(arrange, parts, "quality", np.uint8),
     )  # fmt: skip
 
 
-def _column(parts: Sequence[Batch], name: str, dtype: Any, order: npt.NDArray[np.intp]) -> Any:
-    columns = [getattr(part, name) for part in parts]
-    if all(column is None or not column.any() for column in columns):
-        return None
-    filled = [
-        np.zeros(len(p), dtype) if c is None else c for p, c in zip(parts, columns, strict=True)
-    ]
-    return np.concatenate(filled)[order]
-
-
-_DTYPES = {"sensor": "<u4", "batch": "<u2", "value": "<f8", "offset_ms": "<i4", "quality": "u1"}
-_NAMES = ("epoch", "sequence", "time_ms", "sent_ms", "catalogue", "backlog")
+_MAGIC = b"HIOC"
+_VERSION = 1
+_HEAD = struct.Struct("<4sBI")  # magic, version, crc32 of all that follows
+_TRUTH = (0, 1)
 
 
 def encode(chunk: Chunk) -> bytes:
-    """The chunk as bytes."""
-    head = {
-        n: getattr(chunk, n)
-        for n in ("facility", "gateway", "minute_ms", "revision", "complete", "missing")
-    }
-    head |= {n: getattr(chunk.batches, n).tolist() for n in _NAMES}
-    head |= {"traceparent": chunk.batches.traceparent, "n": len(chunk)}
-    present = [n for n in _DTYPES if getattr(chunk, n) is not None]
-    text = json.dumps(head | {"columns": present}).encode()
-    body = b"".join(
-        [
-            struct.pack("<I", len(text)),
-            text,
-            *(getattr(chunk, n).astype(_DTYPES[n]).tobytes() for n in present),
-        ]
-    )
-    packed = pa.Codec("zstd", 1).compress(body, asbytes=True)
-    return b"HIO0" + struct.pack("<II", len(body), zlib.crc32(packed)) + packed
+    """The chunk as compressed bytes that say themselves what they are.
+
+    Raises: ValueError: readings are not ascending by slot and batch, or more than MAX_READINGS.
+    """
+    writer = Writer()
+    writer.text(chunk.facility)
+    writer.text(chunk.gateway)
+    for number in (chunk.minute_ms, chunk.revision, chunk.complete, chunk.missing):
+        writer.number(number)
+    _write_batches(writer, chunk.batches)
+    starts = _write_rows(writer, chunk)
+    write_values(writer, chunk.value, starts)
+    writer.number(chunk.offset_ms is not None)
+    if chunk.offset_ms is not None:
+        write_series(writer, chunk.offset_ms.astype(np.int64), starts)
+    writer.number(chunk.quality is not None)
+    if chunk.quality is not None:
+        writer.column(chunk.quality.astype(np.int64), usual=0)
+    body = writer.packed()
+    return _HEAD.pack(_MAGIC, _VERSION, zlib.crc32(body)) + body
 
 
 def decode(data: bytes) -> Chunk:
@@ -162,19 +168,88 @@ def decode(data: bytes) -> Chunk:
 
     Raises: ValueError: not a chunk, damaged, or of a newer version.
     """
-    if data[:4] != b"HIO0":
-        raise ValueError("not a chunk")
-    size, crc = struct.unpack_from("<II", data, 4)
-    if zlib.crc32(data[12:]) != crc:
-        raise ValueError("the chunk is damaged")
-    body = pa.Codec("zstd", 1).decompress(data[12:], size, asbytes=True)
-    length = struct.unpack_from("<I", body)[0]
-    head = json.loads(body[4 : 4 + length])
-    n, at, columns = head.pop("n"), 4 + length, dict.fromkeys(_DTYPES)
-    for name in head.pop("columns"):
-        columns[name] = np.frombuffer(body, _DTYPES[name], n, at)
-        at += columns[name].nbytes
-    table = [np.array(head.pop(name), np.int64) for name in _NAMES]
-    table[-1] = table[-1].astype(np.bool_)
-    head |= {"batches": Batches(*table, tuple(head.pop("traceparent")))}
-    return Chunk(**head, **columns)
+    reader = Reader(_body(data))
+    head = (reader.text(), reader.text(), reader.number(), reader.number())
+    complete, missing = bool(reader.number(*_TRUTH)), reader.number()
+    batches = _read_batches(reader)
+    sensor, batch, counts = _read_rows(reader, len(batches))
+    value = read_values(reader, counts)
+    offset_ms = quality = None
+    if reader.number(*_TRUTH):
+        offset_ms = within(read_series(reader, counts), -(2**31), 2**31 - 1).astype(np.int32)
+    if reader.number(*_TRUTH):
+        quality = within(reader.column(len(value)), 0, 255).astype(np.uint8)
+    reader.end()
+    return Chunk(*head, complete, missing, batches, sensor, batch, value, offset_ms, quality)
+
+
+def _body(data: bytes) -> bytes:
+    if len(data) < _HEAD.size:
+        raise ValueError(f"{len(data)} bytes are no chunk")
+    magic, version, crc = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise ValueError(f"it begins with {magic!r}, a chunk with {_MAGIC!r}")
+    if version != _VERSION:
+        raise ValueError(f"a chunk of version {version}; this reader knows {_VERSION}")
+    body = data[_HEAD.size :]
+    if zlib.crc32(body) != crc:
+        raise ValueError("the chunk is damaged: its checksum is another")
+    return body
+
+
+def _write_batches(writer: Writer, batches: Batches) -> None:
+    writer.number(len(batches))
+    for column in (batches.epoch, batches.sequence, batches.time_ms, batches.sent_ms):
+        writer.progression(column)
+    writer.progression(batches.catalogue)
+    writer.column(batches.backlog.astype(np.int64), usual=0)
+    writer.column(np.array([len(text) for text in batches.traceparent], np.int64), usual=0)
+    writer.text("".join(batches.traceparent))
+
+
+def _read_batches(reader: Reader) -> Batches:
+    count = reader.number(0, MAX_BATCHES)
+    epoch, sequence, time_ms, sent_ms, catalogue = (reader.progression(count) for _ in range(5))
+    backlog = within(reader.column(count), *_TRUTH).astype(np.bool_)
+    lengths, text = reader.column(count), reader.text()
+    ends = np.cumsum(within(lengths, 0, len(text))).tolist()
+    if (ends[-1] if ends else 0) != len(text):
+        raise ValueError("the lengths of the traceparents are not those of their text")
+    traceparent = tuple(text[a:b] for a, b in pairwise([0, *ends]))
+    return Batches(epoch, sequence, time_ms, sent_ms, catalogue, backlog, traceparent)
+
+
+def _write_rows(writer: Writer, chunk: Chunk) -> Rows:
+    """Write which readings are whose; gives where each sensor's readings begin, shape (s,)."""
+    n, sensor, batch = len(chunk), chunk.sensor, chunk.batch.astype(np.int64)
+    if n > MAX_READINGS:
+        raise ValueError(f"{n} readings; a chunk holds at most {MAX_READINGS}")
+    starts = np.flatnonzero(np.r_[n > 0, sensor[1:] != sensor[:-1]][:n])
+    steps = np.diff(
+        batch, prepend=0
+    )  # of batches, 1 is usual: the first of a sensor as if after -1
+    steps[starts] = batch[starts] + 1
+    slots = sensor[starts].astype(np.int64)
+    if (np.diff(slots) <= 0).any() or (steps < 0).any():
+        raise ValueError("readings must ascend by slot, then batch")
+    writer.number(n)
+    writer.number(len(starts))
+    writer.progression(slots)
+    writer.column(np.diff(starts, append=n), usual=len(chunk.batches))
+    writer.column(steps, usual=1)
+    return starts
+
+
+def _read_rows(reader: Reader, batches: int) -> tuple[Slots, npt.NDArray[np.uint16], Rows]:
+    """Slots and rows of batches, shape (n,), and how many readings each sensor has, shape (s,)."""
+    n = reader.number(0, MAX_READINGS)
+    slots = within(reader.progression(reader.number(0, n)), 0, 2**32 - 1)
+    counts = within(reader.column(len(slots)), 1, n)
+    if (np.diff(slots) <= 0).any() or int(counts.sum()) != n:
+        raise ValueError("the sensors do not ascend, or do not have all readings")
+    steps = within(reader.column(n), 0, batches)
+    rows = np.cumsum(steps)
+    starts = np.cumsum(counts) - counts
+    rows -= np.repeat(rows[starts] - steps[starts] + 1, counts)
+    within(rows, 0, batches - 1)
+    return np.repeat(slots.astype(np.uint32), counts), rows.astype(np.uint16), counts
