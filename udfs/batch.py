@@ -75,6 +75,14 @@ class Refused(Exception):
         self.reason = reason
 
 
+def usable(value: Floats, quality: npt.NDArray[np.uint8] | None) -> Bools | None:
+    """Which readings may enter a sum, shape (n,); None when all may, the usual case."""
+    finite: Bools = np.isfinite(value)
+    if quality is not None:
+        finite &= (quality == Quality.GOOD) | (quality == Quality.CLOCK_REPAIRED)
+    return None if finite.all() else finite
+
+
 @dataclass(slots=True)
 class Batch:
     """Readings of one gateway and one tick; n of them, ascending by sensor, then time.
@@ -107,10 +115,7 @@ class Batch:
 
     def good(self) -> Bools | None:
         """Which readings may enter a sum, shape (n,); None when all may, the usual case."""
-        finite: Bools = np.isfinite(self.value)
-        if self.quality is not None:
-            finite &= (self.quality == Quality.GOOD) | (self.quality == Quality.CLOCK_REPAIRED)
-        return None if finite.all() else finite
+        return usable(self.value, self.quality)
 
     def slots(self) -> npt.NDArray[np.uint32]:
         """The slot of each reading, shape (n,)."""

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.archive.chunk import Chunk
-from udfs.archive.hour_columns import Catalogues, gather
 from udfs.archive.held import Held, minutes_of
+from udfs.archive.hour_columns import Catalogues, gather
 from udfs.archive.repeats import repeats
 from udfs.archive.rows import Bools, Counts, SensorHours, pack, slices, unpack
 from udfs.archive.schemas import READINGS_SCHEMA
