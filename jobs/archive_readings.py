@@ -13,6 +13,7 @@ from jobs.common.iceberg import write_chunks
 from jobs.common.keyed import KeyedStep, StepPlan
 from jobs.common.run import run
 from jobs.common.settings import JobSettings, load
+from jobs.lake.catalog import java_catalog
 from jobs.lake.settings import LakeSettings
 from udfs.admission import Catalogues
 from udfs.archive_step import ArchiveStep
@@ -47,7 +48,11 @@ def build(env: StreamExecutionEnvironment, settings: Settings) -> None:
         restore=partial(_restore, patience_ms=settings.patience_s * 1000),
     )
     chunks = records.process(KeyedStep(plan), OUTPUT_TYPE).name("Collect minutes").uid("collect")
-    write_chunks(chunks, load(LakeSettings, "lake"), NAME)
+    lake = load(LakeSettings, "lake")
+    catalog = java_catalog(lake)
+    write_chunks(
+        chunks, catalog.impl, catalog.properties, f"{lake.namespace}.chunks", "Write chunks"
+    )
 
 
 def _new(facility: str, gateway: str, _: Catalogues, _rules: None, patience_ms: int) -> ArchiveStep:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ import typer
 from jobs.cli.output import Format, OutputOption, log, show_item, show_rows
 from jobs.cli.where import find_stack
 from jobs.common.settings import load
+from jobs.lake.catalog import open_catalog
+from jobs.lake.tables import ensure
 from jobs.local import flink, paths
 from jobs.local.stack import Stack
 
@@ -22,6 +25,7 @@ class Job(StrEnum):
 
     ROLLUP_READINGS = "rollup_readings"
     DETECT_ANOMALIES = "detect_anomalies"
+    ARCHIVE_READINGS = "archive_readings"
 
 
 JobArgument = Annotated[Job, typer.Argument(help="The job.")]
@@ -46,9 +50,10 @@ def run(context: typer.Context, job: JobArgument, output: OutputOption = Format.
     show_item({"job": str(job), "id": job_id, "web_ui": f"{stack.web_ui}/#/job/{job_id}"}, output)
 
 
-def start_jobs(stack: Stack) -> dict[str, str]:
-    """Submit every job of the suite and wait until they run. Returns: ids by job."""
-    jobs = stack.submit_all({str(job): ["--bootstrap", stack.bootstrap] for job in Job})
+def start_jobs(stack: Stack, wanted: Iterable[Job] = Job) -> dict[str, str]:
+    """Submit jobs, all of the suite unless told, and wait until they run. Returns: ids by job."""
+    ensure(open_catalog(stack.lake), stack.lake)  # the archive's job looks at its table
+    jobs = stack.submit_all({str(job): ["--bootstrap", stack.bootstrap] for job in wanted})
     for job_id in jobs.values():
         stack.rest.wait_running(job_id)
     return jobs

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jobs.common.errors import ClusterError
+from jobs.lake.settings import LakeSettings
 from jobs.local import archive, flink, kafka, paths, submit
 from jobs.local.interrupts import ends_by_interrupt, uninterrupted
 from jobs.local.launch import (
@@ -140,6 +141,13 @@ class Stack:
         return self._port(LINK), self._port(EDGE)
 
     @property
+    def lake(self) -> LakeSettings:
+        """Catalog and files of the archive, in this run's folder."""
+        folder = self.folder / "lake"
+        uri = f"sqlite:{folder / 'catalog.db'}"
+        return LakeSettings(catalog="sql", catalog_uri=uri, warehouse=str(folder))
+
+    @property
     def rest_url(self) -> str:
         """Address of Flink's REST API."""
         return f"http://{LOOPBACK}:{self._port('rest')}"
@@ -165,6 +173,16 @@ class Stack:
     def log_folder(self) -> Path:
         """Where every process logs."""
         return self.folder / "log"
+
+    @property
+    def job_environment(self) -> dict[str, str]:
+        """Where a job, or any other program of the suite, finds Kafka and the lake of this run."""
+        return {
+            "HARDIOT__BOOTSTRAP": self.bootstrap,
+            "HARDIOT__LAKE__CATALOG": self.lake.catalog,
+            "HARDIOT__LAKE__CATALOG_URI": self.lake.catalog_uri,
+            "HARDIOT__LAKE__WAREHOUSE": self.lake.warehouse,
+        }
 
     # --- what it does ---------------------------------------------------------------------------
 
@@ -277,8 +295,8 @@ class Stack:
         return spawn(f"submit {job}", command, log, self.folder, self._job_environment())
 
     def _job_environment(self) -> dict[str, str]:
-        """A job that is not told its broker by a flag uses ours."""
-        return {**flink.environment(self.folder), "HARDIOT__BOOTSTRAP": self.bootstrap}
+        """A job that is not told its broker by a flag uses ours; so with the lake."""
+        return {**flink.environment(self.folder), **self.job_environment}
 
     def _launcher(self) -> Launcher:
         return Launcher(self.folder, self._state, self._config(), self._archives)
