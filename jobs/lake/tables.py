@@ -244,7 +244,16 @@ RESTATEMENTS = TableSpec(
         Column("minute", TIME, "The minute that was changed."),
         Column("source", TEXT, "cloud or edge, as in rollups."),
         Column("restated", TIME, "When it was changed."),
-        Column("reason", TEXT, "late, or what the person wrote who corrected it."),
+        Column("reason", TEXT, "late readings, or what the person wrote who corrected it."),
+        Column("author", TEXT, "compact_readings, or the name of that person."),
+        Column(
+            "readings",
+            TEXT,
+            "What was corrected by hand: JSON list of [time_ms, value, quality, value and quality "
+            "from now on]; null: late readings, none was replaced.",
+            False,
+            stats=False,
+        ),
         Column("revision_before", INT, "Revision of the row before; null: there was none.", False),
         Column("revision", INT, "Revision of the row from now on."),
         *(Column(f"{c.name}_before", c.type, f"Before: {c.doc}", False) for c in _ROLLUP),
