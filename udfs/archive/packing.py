@@ -30,9 +30,9 @@ _LISTED, _PLAIN = 0, 1
 
 # level 1: what is left to find here are frequencies of bytes, which higher levels know no better
 _CODEC = pa.Codec("zstd", 1)
-_LARGE = 4096  # bytes from which on a section is compressed by itself
-MAX_SECTIONS = 512
-MAX_SMALL_BYTES = 1 << 21  # more than MAX_SECTIONS of them
+_LARGE = 1024  # bytes from which on a section is compressed by itself
+MAX_SECTIONS = 1 << 14
+MAX_SMALL_BYTES = MAX_SECTIONS * _LARGE
 MAX_TEXT_BYTES = 1 << 28
 _ONE = np.uint64(1)
 
