@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from pyiceberg.table import Table
 
 from jobs.cli.output import Format, OutputOption, log, show_rows
 from jobs.common.settings import load
-from jobs.lake.catalog import open_catalog
 from jobs.lake.settings import LakeSettings
-from jobs.lake.tables import TABLES, ensure, load_table
+
+if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
+    from pyiceberg.table import Table
 
 lake_app = typer.Typer(name="lake", help="Tables of the archive.", no_args_is_help=True)
 
@@ -25,11 +25,14 @@ def init() -> None:
 
     Example: hardiot lake init
     """
+    from jobs.lake.catalog import open_catalog
+    from jobs.lake.tables import ensure
+
     settings = load(LakeSettings, "lake")
     with open_catalog(settings) as catalog:
         for line in ensure(catalog, settings):
             log.print(line)
-    log.print(f"{len(TABLES)} tables are as they should be in {settings.catalog_uri}")
+    log.print(f"the tables are as they should be in {settings.catalog_uri}")
 
 
 @lake_app.command()
@@ -38,6 +41,9 @@ def tables(output: OutputOption = Format.TABLE) -> None:
 
     Example: hardiot lake tables
     """
+    from jobs.lake.catalog import open_catalog
+    from jobs.lake.tables import TABLES, load_table
+
     settings = load(LakeSettings, "lake")
     with open_catalog(settings) as catalog:
         rows = [_row(load_table(catalog, settings, spec)) for spec in TABLES]
@@ -48,11 +54,10 @@ def _row(table: Table) -> dict[str, Any]:
     """From the last snapshot's own totals: no file is opened."""
     snapshot = table.current_snapshot()
     summary: Mapping[str, str] = (snapshot.summary if snapshot else None) or {}
-    totals = {key: int(summary.get(f"total-{key}") or 0) for key in ("records", "data-files")}
     return {
         "table": table.name()[-1],
-        "rows": totals["records"],
-        "files": totals["data-files"],
+        "rows": int(summary.get("total-records") or 0),
+        "files": int(summary.get("total-data-files") or 0),
         "megabytes": round(int(summary.get("total-files-size") or 0) / _MB, 3),
         "snapshots": len(table.metadata.snapshots),
     }
