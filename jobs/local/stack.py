@@ -48,6 +48,7 @@ class Stack:
     archives: use class archives (see archive.py), or record them.
     stop_limit_s: how long processes may take to end before they are killed.
     edge: give Kafka a listener for gateways that come by a link (see `link_ports`).
+    lake: where jobs find the archive; unless told in this run's folder.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Stack:
         archives: archive.Options = archive.use,
         stop_limit_s: float = 10.0,
         edge: bool = False,
+        lake: LakeSettings | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.taskmanagers = taskmanagers
@@ -67,6 +69,7 @@ class Stack:
         self._archives = archives
         self._stop_limit_s = stop_limit_s
         self._edge = edge
+        self.lake = lake or _lake_in(self.folder / "lake")
         self._state = load(self._state_file)
         self._signals = ExitStack()
 
@@ -139,13 +142,6 @@ class Stack:
     def link_ports(self) -> tuple[int, int]:
         """Where `jobs.local.link.Link` is to listen, and where it leads; needs `edge`."""
         return self._port(LINK), self._port(EDGE)
-
-    @property
-    def lake(self) -> LakeSettings:
-        """Catalog and files of the archive, in this run's folder."""
-        folder = self.folder / "lake"
-        uri = f"sqlite:{folder / 'catalog.db'}"
-        return LakeSettings(catalog="sql", catalog_uri=uri, warehouse=str(folder))
 
     @property
     def rest_url(self) -> str:
@@ -309,3 +305,8 @@ class Stack:
             return self._state.ports[name]
         except KeyError:
             raise ClusterError("the stack does not run: start it with `hardiot up`") from None
+
+
+def _lake_in(folder: Path) -> LakeSettings:
+    uri = f"sqlite:{folder / 'catalog.db'}"
+    return LakeSettings(catalog="sql", catalog_uri=uri, warehouse=str(folder))
