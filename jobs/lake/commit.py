@@ -34,6 +34,8 @@ from jobs.lake.errors import CommitTimeout, FilesChanged
 
 COMMIT_ID = "hardiot.commit-id"
 LIMIT_S = 300.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_JITTER_S = 0.5  # writers that met must not meet again
 
 # what passes: a conflict, a server that is down or restarting, a lost answer (OSError holds those
 # of requests), half an answer (pydantic), a locked database
@@ -67,7 +69,12 @@ def commit(
     work = _Commit(table, add, remove, dict(summary or {}))
     try:
         for attempt in stamina.retry_context(
-            PASSING, attempts=None, timeout=limit_s, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
+            PASSING,
+            attempts=None,
+            timeout=limit_s,
+            wait_initial=_FIRST_WAIT_S,
+            wait_max=_LONGEST_WAIT_S,
+            wait_jitter=_JITTER_S,
         ):
             with attempt:
                 work.attempt()
