@@ -88,12 +88,14 @@ def body(lines: pa.StringArray) -> memoryview:
 def _lines_of_plan(
     measurement: str, rollup: MinuteRollup, series: Series, rows: Rows, names: list[FieldName]
 ) -> pa.StringArray:
-    columns = [_field(name, values_of(rollup, name, rows)) for name in names]
+    # a point needs a field; and PyArrow 20 leaves out a row that has nothing to join
+    numbers = {name: values_of(rollup, name, rows) for name in names}
+    some = np.flatnonzero(np.any([np.isfinite(found) for found in numbers.values()], axis=0))
+    columns = [_field(name, found[some]) for name, found in numbers.items()]
     fields = pc.binary_join_element_wise(*columns, ",", null_handling="skip")
-    tags = series.tags.take(pa.array(slots_of(rollup)[rows]))
-    fields = pc.if_else(pc.equal(fields, ""), None, fields)  # none of them has a number
+    tags = series.tags.take(pa.array(slots_of(rollup)[rows[some]]))
     end = f" {_second(rollup)}\n"
-    return pc.binary_join_element_wise(measurement, tags, fields, end, "").drop_null()
+    return pc.binary_join_element_wise(measurement, tags, fields, end, "")
 
 
 def _field(name: FieldName, values: Numbers) -> pa.StringArray:

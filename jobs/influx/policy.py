@@ -30,6 +30,7 @@ VALUES: tuple[FieldName, ...] = ("mean", "min", "max", "first", "last")
 
 USUAL: tuple[FieldName, ...] = ("mean", "min", "max", "count")
 NOBODY = -1
+_AS_IN = {"deadband": "0.1, in the sensor's unit", "at_least_every_s": "300"}
 
 Globs = Annotated[list[Glob], Field(min_length=1)]
 GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -99,7 +100,8 @@ class Sensors(Strict):
     def _of_what_changes(cls, value: float | None, info: ValidationInfo) -> float | None:
         publish = info.data.get("publish")
         if publish == "changed" and value is None:
-            raise mistake("is needed by publish: changed", "as in deadband: 0.1, in its unit")
+            usual = _AS_IN[str(info.field_name)]
+            raise mistake("is needed by publish: changed", f"as in {usual}")
         if publish in ("always", "never") and value is not None:
             raise mistake(f"means nothing with publish: {publish}", "write publish: changed")
         return value
