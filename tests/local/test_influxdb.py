@@ -293,12 +293,12 @@ def test_a_folder_whose_token_was_lost(tmp_path: Path) -> None:
     with server:
         pass
     (server.folder / "owner.token").write_text("another")
-    with pytest.raises(ClusterError, match=r"does not open its server: remove the folder"):
-        server.start()
+    with pytest.raises(ClusterError, match=r"does not open its server: remove the folder"), server:
+        pass
     assert server.pid is None
     (server.folder / "owner.token").unlink()
-    with pytest.raises(ClusterError, match=r"owner\.token"):
-        server.start()
+    with pytest.raises(ClusterError, match=r"owner\.token"), server:
+        pass
 
 
 @real
