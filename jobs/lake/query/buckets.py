@@ -1,0 +1,136 @@
+"""Rollups of longer times from those of minutes: a quarter of an hour, a day.
+
+    buckets = Buckets(every_ms)
+    for rows in ...: buckets.add(rows)         # columns of table `rollups`, in any order
+    done = buckets.take(before_ms)             # BUCKETS_SCHEMA, by gateway, slot and time
+
+Neighbours of one bucket are put together as they come, so what is kept is a row a bucket and part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.archive.rollup_rows import EDGE
+from udfs.archive.schemas import TEXTS
+
+Columns = dict[str, npt.NDArray[Any]]
+Rows = npt.NDArray[np.intp]
+
+_CODES = pa.dictionary(pa.int32(), pa.string())
+_NAMES = ("facility", "gateway", *TEXTS)
+_TIME = pa.timestamp("us", tz="UTC")
+
+# first_us, last_us: the minutes of `first` and `last`
+BUCKETS_SCHEMA = pa.schema(
+    [
+        *(pa.field(name, _CODES) for name in _NAMES),
+        pa.field("slot", pa.int32()),
+        pa.field("time_us", pa.int64()),
+        pa.field("minutes", pa.int32()),
+        pa.field("edge", pa.int32()),
+        pa.field("complete", pa.bool_()),
+        pa.field("missing", pa.int64()),
+        pa.field("revision", pa.int32()),
+        pa.field("count", pa.int64()),
+        pa.field("bad", pa.int64()),
+        *(pa.field(n, pa.float64()) for n in ("sum", "sum_sq", "min", "max", "first", "last")),
+        pa.field("first_us", pa.int64()),
+        pa.field("last_us", pa.int64()),
+    ]
+)
+
+_ADDED = ("minutes", "edge", "missing", "count", "bad", "sum", "sum_sq")
+_UNKNOWN = ("min", "max", "first", "last")
+_NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+
+
+def from_minutes(rows: pa.Table, every_ms: int) -> pa.Table:
+    """Rows of table `rollups`, each as a bucket of its own."""
+    minute_us = rows["minute"].cast(pa.int64()).to_numpy()
+    none = rows["count"].to_numpy() == 0
+    edge = pc.equal(rows["source"], EDGE)
+    columns: dict[str, Any] = {name: _coded(rows[name]) for name in _NAMES}
+    columns |= {name: rows[name] for name in ("slot", "complete", "revision", *_ADDED[2:])}
+    columns |= {"time_us": minute_us // (every_ms * 1000) * (every_ms * 1000)}
+    columns |= {"minutes": np.ones(len(rows), np.int32), "edge": edge.cast(pa.int32())}
+    columns |= {name: pc.fill_null(rows[name], np.nan) for name in _UNKNOWN}
+    columns |= {"first_us": np.where(none, _NEVER, minute_us) if none.any() else minute_us}
+    columns |= {"last_us": np.where(none, _ALWAYS, minute_us) if none.any() else minute_us}
+    return pa.table(columns).select(BUCKETS_SCHEMA.names).cast(BUCKETS_SCHEMA)
+
+
+class Buckets:
+    """Buckets of one facility in the making. every_ms: how long one is."""
+
+    def __init__(self, every_ms: int) -> None:
+        self._every_us = every_ms * 1000
+        self._parts: list[pa.Table] = []
+
+    def add(self, part: pa.Table) -> None:
+        """More rows, as `joined` gives them."""
+        self._parts.append(part)
+
+    def take(self, before_ms: int) -> pa.Table:
+        """The buckets that end before or at that time; they are no longer kept."""
+        parts = pa.concat_tables([BUCKETS_SCHEMA.empty_table(), *self._parts]).unify_dictionaries()
+        whole = joined(in_order(parts)) if len(self._parts) > 1 else parts
+        done = whole["time_us"].to_numpy() + self._every_us <= before_ms * 1000
+        rest = whole.filter(pa.array(~done))
+        self._parts = [rest] if len(rest) else []
+        return in_order(whole.filter(pa.array(done)))
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """By gateway, slot and time. rows: BUCKETS_SCHEMA, of one facility."""
+    names = ["gateway", "slot", "time_us", "first_us"]
+    keys = rows.select(names)
+    keys = keys.set_column(0, "gateway", keys["gateway"].cast(pa.string()))
+    return rows.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
+
+
+def joined(rows: pa.Table) -> pa.Table:
+    """Neighbours of one gateway, slot and time made one. rows: BUCKETS_SCHEMA, of one facility."""
+    starts = _starts(rows)
+    if len(starts) == len(rows):
+        return rows
+    old = {f.name: rows[f.name].to_numpy() for f in rows.schema if f.name not in _NAMES}
+    new: Columns = {name: np.add.reduceat(old[name], starts) for name in _ADDED}
+    new |= {name: old[name][starts] for name in ("slot", "time_us")}
+    new["complete"] = np.logical_and.reduceat(old["complete"], starts)
+    new["revision"] = np.maximum.reduceat(old["revision"], starts)
+    new["min"] = np.fmin.reduceat(old["min"], starts)
+    new["max"] = np.fmax.reduceat(old["max"], starts)
+    new["first_us"] = np.minimum.reduceat(old["first_us"], starts)
+    new["last_us"] = np.maximum.reduceat(old["last_us"], starts)
+    for end in ("first", "last"):
+        chosen = np.repeat(new[f"{end}_us"], np.diff(starts, append=len(rows)))
+        new[end] = old[end][_where(old[f"{end}_us"] == chosen, starts)]
+    names = rows.select(_NAMES).take(starts)
+    columns = [names[n] if n in _NAMES else pa.array(new[n]) for n in BUCKETS_SCHEMA.names]
+    return pa.table(columns, names=BUCKETS_SCHEMA.names).cast(BUCKETS_SCHEMA)
+
+
+def _starts(rows: pa.Table) -> Rows:
+    """Rows that have another key than the one before."""
+    code = _coded(rows["gateway"]).combine_chunks().indices.to_numpy()
+    keys = (rows["time_us"].to_numpy(), rows["slot"].to_numpy(), code)
+    changes = np.ones(len(rows), np.bool_)
+    changes[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return np.flatnonzero(changes)
+
+
+def _where(flags: npt.NDArray[np.bool_], starts: Rows) -> Rows:
+    """The first place of each part at which there is a flag; there is one in each."""
+    places = np.flatnonzero(flags)
+    return places[np.searchsorted(places, starts)]
+
+
+def _coded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return coded.unify_dictionaries()

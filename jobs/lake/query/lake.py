@@ -1,0 +1,137 @@
+"""The archive as analysts ask it.
+
+    with Lake.open() as lake:
+        lake.readings(facility="plant-07", sensor="pump-3.flow", since="2026-11-20").df()
+        lake.rollups(facility="plant-07", kind="temperature", every="1h").to_csv("rollups.csv")
+
+Globs know * and ? and [abc]. Times are a text ("2026-11-20", "2026-11-20T06:00"), a datetime or
+epoch milliseconds; what has no zone is UTC, and a date as `until` is in it to its end. A question
+about one facility opens no file of another; about all it is asked as facility="*".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from jobs.common.settings import load
+from jobs.lake.catalog import open_catalog
+from jobs.lake.query.columns import READINGS_COLUMNS, ROLLUPS_COLUMNS
+from jobs.lake.query.names import Asked, Find, Names, no_catalogue
+from jobs.lake.query.qualities import Qualities, codes_of
+from jobs.lake.query.readings import read_readings
+from jobs.lake.query.result import Result
+from jobs.lake.query.rollups import every_ms, read_rollups
+from jobs.lake.query.scope import Scope, When
+from jobs.lake.query.view import View
+from jobs.lake.settings import LakeSettings
+from jobs.lake.spec import TableSpec
+from jobs.lake.tables import READINGS, ROLLUPS, load_table
+
+
+class Lake:
+    """An open archive; for one thread at a time. Each question sees the archive as it is then."""
+
+    def __init__(self, catalog: Catalog, settings: LakeSettings, find: Find = no_catalogue) -> None:
+        """Args: find: catalogues that only Kafka has, for readings that are minutes old."""
+        workers = (os.cpu_count() or 1) + 1
+        self._catalog, self._settings = catalog, settings
+        self._names = Names(lambda: load_table(catalog, settings, READINGS), find)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lake")
+        self._close: list[Callable[[], None]] = [self._pool.shutdown, catalog.close]
+
+    @classmethod
+    def open(cls, settings: LakeSettings | None = None, bootstrap: str | None = None) -> Lake:
+        """The archive of these settings, else of flink-conf/jobs/lake.yaml and the environment.
+
+        Args: bootstrap: Kafka, host:port; it is asked only for what sensors are called of which
+            nothing is compacted yet.
+        """
+        settings = load(LakeSettings, "lake") if settings is None else settings
+        catalog = open_catalog(settings)
+        if bootstrap is None:
+            return cls(catalog, settings)
+        asked = Asked(bootstrap)
+        lake = cls(catalog, settings, asked.find)
+        lake._close.append(asked.close)
+        return lake
+
+    def readings(
+        self,
+        facility: str,
+        sensor: str | None = None,
+        asset: str | None = None,
+        gateway: str | None = None,
+        kind: str | None = None,
+        since: When = None,
+        until: When = None,
+        quality: Qualities = None,
+    ) -> Result:
+        """Readings as they were taken, each once; those of a sensor in the order of time.
+
+        Args: quality: a name ("good"), a code, or several; None: all.
+        Raises: QueryError: a question that makes no sense.
+        """
+        scope = Scope.of(
+            facility, since, until, sensor=sensor, asset=asset, gateway=gateway, kind=kind
+        )
+        codes = codes_of(quality)
+        return self._result(
+            READINGS, READINGS_COLUMNS, lambda view: read_readings(view, scope, codes)
+        )
+
+    def rollups(
+        self,
+        facility: str,
+        sensor: str | None = None,
+        asset: str | None = None,
+        gateway: str | None = None,
+        kind: str | None = None,
+        since: When = None,
+        until: When = None,
+        every: str = "1m",
+    ) -> Result:
+        """Rollups by the minute, or of longer times; those of a sensor in the order of time.
+
+        Args: every: "1m", or any number of minutes, hours or days: "15m", "1h", "1d". Longer times
+            begin at whole multiples since 1970, UTC.
+        Raises: QueryError: a question that makes no sense.
+        """
+        scope = Scope.of(
+            facility, since, until, sensor=sensor, asset=asset, gateway=gateway, kind=kind
+        )
+        step_ms = every_ms(every)
+        return self._result(
+            ROLLUPS, ROLLUPS_COLUMNS, lambda view: read_rollups(view, scope, step_ms)
+        )
+
+    def _result(
+        self, spec: TableSpec, schema: pa.Schema, read: Callable[[View], Iterator[pa.Table]]
+    ) -> Result:
+        return Result(schema, lambda: read(self._view(spec)))
+
+    def _view(self, spec: TableSpec) -> View:
+        depth = self._pool._max_workers
+        return View.of(self._catalog, self._settings, spec, self._names, self._pool, depth)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for close in self._close:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
