@@ -30,12 +30,9 @@ def gather(chunks: Sequence[Chunk], catalogues: Catalogues) -> Iterator[SensorHo
 
     Args: chunks: of one gateway and one hour, in any order.
         catalogues: the catalogue of a version.
-    Raises: ValueError: chunks of several gateways or hours.
+    Raises: ValueError: a slot that its catalogue has not.
     """
     filled = sorted((c for c in chunks if len(c)), key=lambda c: (c.minute_ms, c.revision))
-    hours = {(c.facility, c.gateway, c.minute_ms // HOUR_MS * HOUR_MS) for c in chunks}
-    if len(hours) > 1:
-        raise ValueError(f"chunks of several gateway hours: {sorted(hours)[:3]}")
     if not filled:
         return
     counts = _counts(filled)

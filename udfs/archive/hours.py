@@ -24,7 +24,7 @@ from udfs.archive.held import Held, minutes_of
 from udfs.archive.hour_columns import Catalogues, gather
 from udfs.archive.repeats import repeats
 from udfs.archive.rows import Bools, Counts, SensorHours, pack, slices, unpack
-from udfs.archive.schemas import READINGS_SCHEMA
+from udfs.archive.schemas import HOUR_MS, READINGS_SCHEMA
 
 _ORDER = ["facility", "gateway", "slot", "hour"]
 
@@ -36,8 +36,12 @@ def sensor_hours(chunks: Sequence[Chunk], catalogues: Catalogues, part: int = 0)
 
     Args: chunks: of one gateway and one hour, in any order; several revisions of a minute are
         merged. catalogues: the catalogue of a version of that gateway. part: of the rows.
-    Raises: ValueError: chunks of several gateway hours, or a slot that its catalogue has not.
+    Raises: ValueError: chunks of several gateway hours, one twice, or a slot that its catalogue
+        has not.
     """
+    hours = {(c.facility, c.gateway, c.minute_ms // HOUR_MS * HOUR_MS) for c in chunks}
+    if len(hours) > 1:
+        raise ValueError(f"chunks of several gateway hours: {sorted(hours)[:3]}")
     minutes = minutes_of(chunks)
     layers = [_rows(layer, catalogues, part, minutes) for layer in _layers(chunks)]
     return layers[0] if len(layers) == 1 else merge(layers, part)
