@@ -1,0 +1,1 @@
+"""Upkeep of the tables: what is past its time goes, small files become large, hours become days."""
