@@ -69,6 +69,7 @@ def test_every_cut_is_noticed(data):
         (sealed(struct.pack("<I", 2**32 - 1)), "4294967295 sections; at most 16384 are possible"),
         (sealed(struct.pack("<III", 1, 2**31, 0)), "2147483648 bytes of small sections; at most"),
         (sealed(struct.pack("<III", 1, 8, 4) + b"zstd"), "not 8 bytes of zstd"),
+        (sealed(DATA[9:] + b"x"), f"{len(DATA) - 9} bytes expected, {len(DATA) - 8} are there"),
         (with_small(DATA, lambda small: small.append(0)), "there is more than was expected"),
     ],
 )

@@ -98,6 +98,14 @@ def test_a_bad_reading_does_not_cost_its_whole_minute():
     assert len(packed_values(bad)) < len(packed_values(good)) + 4 * len(bad)
 
 
+def test_a_bad_reading_is_not_taken_for_one_of_the_sensor_before():
+    calm = noise(1000, 2) / 100 + 20
+    calm[:, 0] = np.nan
+    thirds = np.full((1000, 60), 1 / 3)
+    mixed = np.stack([thirds, calm], axis=1).reshape(-1, 60)
+    assert len(packed_values(mixed)) < len(packed_values(calm)) + 4 * len(calm)
+
+
 def test_steps_of_single_precision_keep_their_low_zero_bits():
     single = (noise(2000, 300) / 1000 + 50).astype(np.float32).astype(float)
     assert len(packed_values(single)) < 3 * single.size

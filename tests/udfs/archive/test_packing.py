@@ -92,6 +92,21 @@ def test_a_listed_number_beyond_its_column_is_refused():
         Reader(writer.packed()).column(99)
 
 
+def test_places_of_listed_numbers_that_add_up_beyond_the_column_are_refused():
+    writer = Writer()
+    for number in (0, 0, 2):  # the usual one; listed; so many
+        writer.number(number)
+    writer.words(np.array([60, 60], np.uint64))
+    writer.words(np.array([2, 2], np.uint64))
+    with pytest.raises(ValueError, match="a number is not between 0 and 99"):
+        Reader(writer.packed()).column(100)
+
+
+def test_a_text_longer_than_any_is_not_looked_for():
+    with pytest.raises(ValueError, match="1099511627776 is not between 0 and 268435456"):
+        numbers(2**40).text()
+
+
 @pytest.mark.parametrize("values", [(), (1,), (1, 5000)])
 def test_there_is_no_more(values):
     reader = numbers(*values)
