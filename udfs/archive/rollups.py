@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,9 +75,14 @@ def _qualities(chunk: Chunk) -> npt.NDArray[np.uint8]:
 def _only(chunk: Chunk, where: Bools) -> Chunk:
     if where.all():
         return chunk
-    names = ("sensor", "batch", "value", "offset_ms", "quality")
-    columns: dict[str, Any] = {name: getattr(chunk, name) for name in names}
-    return replace(chunk, **{n: None if c is None else c[where] for n, c in columns.items()})
+    return replace(
+        chunk,
+        sensor=chunk.sensor[where],
+        batch=chunk.batch[where],
+        value=chunk.value[where],
+        offset_ms=None if chunk.offset_ms is None else chunk.offset_ms[where],
+        quality=None if chunk.quality is None else chunk.quality[where],
+    )
 
 
 def _parts(chunk: Chunk) -> Iterator[Part]:
@@ -103,8 +107,9 @@ def _by_batch(
     order = np.argsort(batch, kind="stable")
     sensor, value = sensor[order], value[order]
     good = None if good is None else good[order]
-    ends = np.cumsum(np.bincount(batch, minlength=batches))
-    for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True):
+    sizes = np.bincount(batch, minlength=batches)
+    ends = np.cumsum(sizes)
+    for start, end in zip(ends - sizes, ends, strict=True):
         inside = slice(start, end)
         some = None if good is None or good[inside].all() else good[inside]
         yield value[inside], sensor[inside], some
