@@ -126,8 +126,7 @@ class Compactor:
         try:
             put(work, self._publish)
         except _FAILURES as error:
-            names = f"{work.hours[0].hour} and {len(work.hours) - 1} more"
-            report.failed.append(f"{names}: {error}")
+            report.failed += [f"{made.hour}: {error}" for made in work.hours]
             return
         for made in work.hours:
             self._done(made, report)
