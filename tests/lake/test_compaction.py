@@ -115,7 +115,7 @@ def test_what_comes_later_is_a_further_part(site: Site) -> None:
 def test_hours_of_several_facilities_take_one_set_of_commits(site: Site) -> None:
     for facility in ("plant-01", "plant-02", "plant-03"):
         for number in (0, 1):
-            site.archive(*hour(number, facility=facility))
+            site.archive(*hour(number, facility=facility)[:2])
     before = site.snapshots()
     report = site.compactor(Limits(hours_a_commit=6)).round(SETTLED + HOUR_MS)
     assert report.hours == 6
@@ -329,10 +329,10 @@ def test_a_crash_after_any_step_does_no_harm(
     site: Site, monkeypatch: pytest.MonkeyPatch, compacted: bool
 ) -> None:
     first = chunk(3, ticks=(0, 1, 3, 4, 5), complete=False)
-    site.archive(*hour(0)[:3], first, *hour(0)[4:])
+    site.archive(*hour(0)[:3], first, *hour(0)[4:6])
     if compacted:
-        site.compactor().round(ENDED)
-    site.archive(*hour(0, "gw-2"))
+        site.compactor().round(SETTLED)
+    site.archive(*hour(0, "gw-2")[:6])
     site.archive(chunk(3, ticks=(2,), revision=2))
     done = crash_at_every_step(site, monkeypatch)
     assert done == ["rollups", "restatements", "rollups", "topic", "topic", "readings", "chunks"]
@@ -368,8 +368,8 @@ def crash_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str
 
 def assert_as_if_nothing_had_happened(site: Site) -> None:
     """Both gateways' hours, with minute 3 of gw-1 restated."""
-    assert site.readings() == readings([*batches(range(60)), *batches(range(60), "gw-2")])
-    expected = rolled_up(batches(range(60))) | rolled_up(batches(range(60), "gw-2"))
+    assert site.readings() == readings([*batches(range(6)), *batches(range(6), "gw-2")])
+    expected = rolled_up(batches(range(6))) | rolled_up(batches(range(6), "gw-2"))
     expected["gw-1", 3] = replace(expected["gw-1", 3], revision=2)
     found = site.rollups()
     assert found.keys() == expected.keys()
@@ -379,8 +379,8 @@ def assert_as_if_nothing_had_happened(site: Site) -> None:
 
 
 def test_what_fails_is_told_and_done_in_the_next_round(site: Site) -> None:
-    site.archive(*hour(0)[:3], chunk(3, ticks=(0, 1, 3, 4, 5), complete=False), *hour(0)[4:])
-    site.archive(*hour(0, "gw-2"), chunk(3, ticks=(2,), revision=2))
+    site.archive(*hour(0)[:3], chunk(3, ticks=(0, 1, 3, 4, 5), complete=False), *hour(0)[4:6])
+    site.archive(*hour(0, "gw-2")[:6], chunk(3, ticks=(2,), revision=2))
     compactor = site.compactor()
 
     def no_kafka(_: object) -> None:
@@ -402,8 +402,8 @@ def test_what_fails_is_told_and_done_in_the_next_round(site: Site) -> None:
 def test_kill_9_between_a_data_file_and_its_commit(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.archive(*hour(0)[:3], chunk(3, ticks=(0, 1, 3, 4, 5), complete=False), *hour(0)[4:])
-    site.archive(*hour(0, "gw-2"), chunk(3, ticks=(2,), revision=2))
+    site.archive(*hour(0)[:3], chunk(3, ticks=(0, 1, 3, 4, 5), complete=False), *hour(0)[4:6])
+    site.archive(*hour(0, "gw-2")[:6], chunk(3, ticks=(2,), revision=2))
     real = compaction_commits.commit
     for victim in ("rollups", "restatements", "readings", "chunks"):
 
