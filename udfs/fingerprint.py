@@ -49,7 +49,8 @@ def fingerprint(batch: Batch) -> int:
         np.bitwise_xor(mixed, times, out=mixed)
     if batch.quality is not None:
         np.bitwise_xor(mixed, _spread(batch.quality, _QUALITY), out=mixed)
-    return _sum_of_mixes(mixed)
+    _mix(mixed)
+    return int(np.add.reduce(mixed))
 
 
 def fingerprint_of(
@@ -59,11 +60,22 @@ def fingerprint_of(
     quality: npt.NDArray[np.uint8] | None,
 ) -> int:
     """Fingerprint of any readings, as columns of shape (n,); quality None means all good."""
+    return int(np.add.reduce(mixes_of(slots, times_ms, value, quality)))
+
+
+def mixes_of(
+    slots: npt.NDArray[np.uint32],
+    times_ms: npt.NDArray[np.int64],
+    value: npt.NDArray[np.float64],
+    quality: npt.NDArray[np.uint8] | None,
+) -> Words:
+    """What each reading adds to a fingerprint, shape (n,): of any of them it is the sum."""
     mixed: Words = np.bitwise_xor(_spread(slots, _SLOT), value.view(np.uint64))
     np.bitwise_xor(mixed, _spread(times_ms, np.uint64(_TIME)), out=mixed)
     if quality is not None:
         np.bitwise_xor(mixed, _spread(quality, _QUALITY), out=mixed)
-    return _sum_of_mixes(mixed)
+    _mix(mixed)
+    return mixed
 
 
 def total(*fingerprints: int) -> int:
@@ -91,12 +103,11 @@ def _spread(column: npt.NDArray[np.generic], factor: np.uint64) -> Words:
     return spread
 
 
-def _sum_of_mixes(mixed: Words) -> int:
-    """The two rounds, in place, and their sum."""
+def _mix(mixed: Words) -> None:
+    """The two rounds, in place."""
     np.multiply(mixed, _FIRST, out=mixed)
     shifted = np.right_shift(mixed, _SHIFT)
     np.bitwise_xor(mixed, shifted, out=mixed)
     np.multiply(mixed, _SECOND, out=mixed)
     np.right_shift(mixed, _LAST_SHIFT, out=shifted)
     np.bitwise_xor(mixed, shifted, out=mixed)
-    return int(np.add.reduce(mixed))
