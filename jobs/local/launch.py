@@ -15,7 +15,17 @@ from jobs.local.state import State, save
 
 KAFKA = "kafka"
 EDGE, LINK = "edge", "link"  # Kafka's listener for gateways, and the port that it tells them
-_FOLDERS = ("gateways", "mosquitto", "conf", "kafka", "log", "tmp", "checkpoints", "savepoints")
+_FOLDERS = (
+    "gateways",
+    "mosquitto",
+    "conf",
+    "kafka",
+    "log",
+    "tmp",
+    "checkpoints",
+    "savepoints",
+    "lake",
+)
 _PREPARE_LIMIT_S = 60.0
 
 Memory = tuple[list[str], list[str]]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.bench import alerts, drain, mqtt, rollup, rules, simulate, spool, watch_loop
+from jobs.cli.bench import alerts, archive, drain, mqtt, rollup, rules, simulate, spool, watch_loop
 from jobs.cli.bench.machine import describe
 from jobs.cli.output import Format, OutputOption, show_item
 
@@ -35,6 +35,7 @@ class Bench(StrEnum):
     MQTT = "mqtt"
     DRAIN = "drain"
     RULES = "rules"
+    ARCHIVE = "archive"
 
 
 def bench(
@@ -65,6 +66,8 @@ def bench(
         found = simulate.measure()
     elif name is Bench.ROLLUP:
         found = rollup.measure(facilities, seconds, taskmanagers)
+    elif name is Bench.ARCHIVE:
+        found = archive.measure(facilities, seconds, taskmanagers)
     elif name is Bench.SPOOL:
         found = spool.measure(seconds, folder)
     elif name is Bench.MQTT:
