@@ -100,7 +100,8 @@ class ArchiveStep:
     def on_timer(self, now_ms: int) -> list[Output]:
         """Give out late readings that rested, and give up holes that are too old."""
         due = [m for m in self._late.values() if m.arrival_ms + LATE_AFTER_MS <= now_ms]
-        outputs = [self._give_late(minute) for minute in sorted(due, key=lambda m: m.start_ms)]
+        due.sort(key=lambda minute: minute.start_ms)
+        outputs = [output for minute in due for output in self._give_late(minute)]
         if self._expire_ms and now_ms >= self._expire_ms:
             self._open.coverage.expire(now_ms, self.patience_ms)
             outputs += self._close()
@@ -146,25 +147,32 @@ class ArchiveStep:
 
     def _close(self) -> list[Output]:
         self._open.settle()
-        return [self._output(minute, FIRST) for minute in self._open.ready()]
+        return [output for minute in self._open.ready() for output in self._give(minute, FIRST)]
 
-    def _give_late(self, minute: RawMinute) -> Output:
+    def _give_late(self, minute: RawMinute) -> list[Output]:
         del self._late[minute.start_ms]
-        revision = self._revisions.pop(minute.start_ms, FIRST) + 1
-        self._revisions[minute.start_ms] = revision
+        return self._give(minute, self._revisions.pop(minute.start_ms, FIRST) + 1)
+
+    def _give(self, minute: RawMinute, revision: int) -> list[Output]:
+        """One chunk; more of them where a minute holds more than a chunk may."""
+        lots = _lots(minute.batches())
+        last = revision + len(lots) - 1
+        if last > FIRST:
+            self._revisions[minute.start_ms] = last
         if len(self._revisions) > _MAX_LATE:
             del self._revisions[next(iter(self._revisions))]
-        return self._output(minute, revision)
+        return [
+            self._output(minute.start_ms, lot, revision + place) for place, lot in enumerate(lots)
+        ]
 
-    def _output(self, minute: RawMinute, revision: int) -> Output:
-        parts = minute.batches()
+    def _output(self, start_ms: int, parts: list[Batch], revision: int) -> Output:
         self._open.held_bytes -= sum(map(size_bytes, parts))
-        whole, missing = self._open.coverage.missing_in(minute.start_ms)
-        of = (self.facility, self.gateway, minute.start_ms, revision, whole, missing)
+        whole, missing = self._open.coverage.missing_in(start_ms)
+        of = (self.facility, self.gateway, start_ms, revision, whole, missing)
         header = {
             "facility": self.facility,
             "gateway": self.gateway,
-            "minute_ms": str(minute.start_ms),
+            "minute_ms": str(start_ms),
             "revision": str(revision),
             "complete": "true" if whole else "false",
             "missing": str(missing),
@@ -223,3 +231,18 @@ class ArchiveStep:
             self._open.held_bytes += size_bytes(part)
         else:
             minute.arrival_ms = value
+
+
+def _lots(
+    parts: list[Batch], readings: int = chunk.MAX_READINGS, batches: int = chunk.MAX_BATCHES
+) -> list[list[Batch]]:
+    """The parts in their order, at most so many readings and batches together; at least one lot."""
+    lots: list[list[Batch]] = [[]]
+    held = 0
+    for part in parts:
+        if lots[-1] and (held + len(part) > readings or len(lots[-1]) == batches):
+            lots.append([])
+            held = 0
+        lots[-1].append(part)
+        held += len(part)
+    return lots

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.udfs.steps import Call, assert_deterministic, call, refusal_of, run
+from udfs import archive_step
 from udfs.archive import chunk
 from udfs.archive.chunk import Chunk
 from udfs.archive_step import LATE_AFTER_MS, ArchiveStep
@@ -159,6 +160,18 @@ def test_memory_is_bounded_by_giving_up_the_oldest_hole() -> None:
     outputs = fed(step, 0, 1, *range(3, 30))
     assert told(outputs)[0] == (0, 1, False, 1, 5, 15)
     assert [row[2] for row in told(outputs)[1:]] == [True] * 3
+
+
+def test_a_minute_that_is_too_large_for_a_chunk_is_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_step._lots, "__defaults__", (7, 100))
+    step = new()
+    assert told(fed(step, *range(7))) == [(0, r, True, 0, 2, 6) for r in (1, 2, 3)]
+    fed(step, 7, 8, 10, 11, 12)
+    call(step, T0 + 130_000, word(((9, 9),)))
+    call(step, T0 + 131_000, batch(9))
+    assert [row[:2] for row in told(step.on_timer(T0 + 150_000))] == [(1, 4)]
+    assert len(archive_step._lots([batch(n) for n in range(5)], 100, 2)) == 3
+    assert archive_step._lots([]) == [[]]
 
 
 def test_a_refused_record_leaves_nothing() -> None:
