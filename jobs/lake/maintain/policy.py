@@ -93,7 +93,10 @@ def _topics(given: dict[str, int]) -> dict[str, int]:
     known = {topic.name: topic for topic in load_topics()}
     for name, ms in given.items():
         if name not in known:
-            raise mistake(f"unknown topic {suggest(name, known)}", "as in infra/contracts")
+            raise mistake(
+                f"unknown topic {suggest(name, known)}",
+                "topics are in infra/contracts/topics.yaml",
+            )
         if known[name].cleanup == "compact":
             raise mistake(f"{name} is compacted, not kept for a time", "leave it out")
         # whoever reads it may be down for a day
