@@ -51,6 +51,16 @@ def test_a_time_is_from_then_to_before_then(
     assert exploded(explode_chunks(chunks, catalogue, since, until)) == wanted
 
 
+def test_since_is_in_and_until_is_not() -> None:
+    chunks = chunks_of([batch(n, n * 30_000, [float(n)]) for n in range(6)])
+    ends = (HOUR + 30_000, HOUR + 120_000)
+    for table in (
+        explode(sensor_hours(chunks, catalogue), *ends),
+        explode_chunks(chunks, catalogue, *ends),
+    ):
+        assert table["value"].to_pylist() == [1.0, 2.0, 3.0]
+
+
 def test_a_literal_table() -> None:
     parts = [batch(0, 5, [1.25, 2.0], quality=[0, 2]), batch(1, 1005, [1.5], [0])]
     table = explode(sensor_hours(chunks_of(parts), catalogue))
