@@ -17,6 +17,7 @@ from jobs.common import reference
 from jobs.common.edge_reference import edge_page
 from jobs.common.samples import samples
 from jobs.common.settings import JobSettings, Loaded
+from jobs.lake.maintain.settings import MaintainSettings
 from jobs.lake.settings import LakeSettings
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -25,7 +26,7 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "run_sql": run_sql.Settings,
 }
 
-PARTS: dict[str, type[Loaded]] = {"lake": LakeSettings}
+PARTS: dict[str, type[Loaded]] = {"lake": LakeSettings, "maintain_tables": MaintainSettings}
 
 EDGE_FILES: dict[str, type[BaseModel]] = {
     "The gateway (`gateway.yaml`)": GatewaySettings,
