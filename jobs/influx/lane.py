@@ -35,7 +35,7 @@ TOPICS = [ROLLUPS, rf"^{EDGE_ROLLUPS}\.[a-z0-9-]+$"]
 _POLL_S = 0.05
 _ROOM_S = 1.0  # what a pause throws away must be fetched again, so first wait a little
 _COMMIT_S = 1.0
-_CLOSE_S = 10.0
+_CLOSE_S = 5.0
 log = structlog.get_logger()
 
 

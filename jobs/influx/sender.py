@@ -29,7 +29,7 @@ from jobs.influx.sift import sift
 WAITING = 2
 """Batches that wait for the one that is being written: the next is made meanwhile."""
 
-_FIRST_S, _MOST_S = 0.25, 30.0
+_FIRST_S, _MOST_S = 0.25, 10.0
 _TOLD_EVERY_S = 60.0
 log = structlog.get_logger()
 
