@@ -13,7 +13,7 @@ from rich.live import Live
 from edge.simulator.fleet import facility_name
 from jobs.cli.demo_state import ProgressFiles, Seen
 from jobs.cli.demo_view import save_picture, screen
-from jobs.cli.jobs import Job, start_jobs
+from jobs.cli.jobs import LIVE, Job, start_jobs
 from jobs.cli.output import Format, OutputOption, log, show_item
 from jobs.cli.simulate import command, settings_of
 from jobs.common.errors import HardiotError
@@ -26,13 +26,16 @@ from jobs.local.ports import LOOPBACK
 from jobs.local.process import Child
 from jobs.local.site import Site
 from jobs.local.stack import Stack
+from jobs.local.storage import Storage
 from udfs.ledger import Verdict
 from udfs.records import ALERTS, COUNTED, DEAD_LETTERS, EDGE_ALERTS, LEDGER, ROLLUPS
 
 SCENARIO = ROOT / "edge" / "simulator" / "scenarios" / "edge.yaml"
 CUT_AT_S, CUT_FOR_S = 25, 15  # when the second plant has no network
+COMMIT_EVERY_S = 5  # of the archive; 60 in production
 ASK_S = 1.0  # between two looks at what the gateways say
 LAST_ALERTS_S = 5  # how long alerts are taken after the last reading
+KEPT_S = 30
 SETTLE_S = 40  # for the last ledger lines: every 10 s, committed every 5 s
 
 
@@ -50,15 +53,17 @@ def demo(
     Example: hardiot demo --seconds 120
     """
     began_s = time.time()
-    stack = Stack(RUNS / "demo", 3, report=lambda step: log.print(f"demo: {step}"), edge=True)
+    stack = Stack(RUNS / "demo", 4, report=lambda step: log.print(f"demo: {step}"), edge=True)
     with ends_by_interrupt():
         try:
             stack.stop()  # what an earlier run left: this one begins empty
             stack.start()
-            seen = _run(stack, scenario, seconds, output)
+            storage = Storage(stack)
+            seen = _run(stack, storage, scenario, seconds, output)
+            kept = _kept(storage, seen)
             if capture:
                 save_picture(capture, screen(seen, 0, stack.web_ui))
-            show_item(_summary(seen, began_s), output, title="summary")
+            show_item(_summary(seen, began_s) | kept, output, title="summary")
         finally:
             if keep:
                 log.print(f"left running: {stack.web_ui}; stop it with `hardiot down --name demo`")
@@ -68,13 +73,17 @@ def demo(
         raise HardiotError("the two sides of the ledger are not equal; see the summary")
 
 
-def _run(stack: Stack, scenario: Path, seconds: int, output: Format) -> Seen:
+def _run(stack: Stack, storage: Storage, scenario: Path, seconds: int, output: Format) -> Seen:
     settings = settings_of(scenario, {"seconds": seconds}, [])
     names = [facility_name(number) for number in range(settings.facilities)]
     ensure_topics(stack.bootstrap, names)
     log.print(f"demo: submitting {', '.join(Job)}")
-    jobs = start_jobs(stack)
+    every = ["--commit-every-s", str(COMMIT_EVERY_S)]
+    jobs = start_jobs(stack, {**LIVE, Job.ARCHIVE_READINGS: every})
     log.print(f"demo: {len(jobs)} jobs run; web UI {stack.web_ui}")
+    storage.start(COMMIT_EVERY_S)
+    if storage.influxdb is None:
+        log.print("demo: InfluxDB is not built (`make influxdb`, 10 minutes): no points for it")
     site = Site(stack, names)
     topics, families = (ALERTS, ROLLUPS, DEAD_LETTERS), (COUNTED, LEDGER, EDGE_ALERTS)
     with Tail(stack.bootstrap, topics, families, from_start=True) as tail:
@@ -138,6 +147,19 @@ def _settled(seen: Seen) -> bool:
     balances = seen.balances()
     waiting = sum(item.pending for item in balances)
     return bool(balances) and not waiting and all(b.verdict is Verdict.EQUAL for b in balances)
+
+
+def _kept(storage: Storage, seen: Seen) -> dict[str, Any]:
+    """What storage holds once it holds every minute that was rolled up, or the time is over."""
+    log.print("demo: waiting for the last commit of the archive")
+    deadline = time.monotonic() + KEPT_S
+    while True:
+        minutes, readings = storage.archived()
+        if readings >= seen.rolled_readings or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    found = {"minutes_archived": minutes, "readings_archived": readings}
+    return found | ({"points_in_influxdb": storage.points()} if storage.influxdb else {})
 
 
 def _line(seen: Seen) -> str:

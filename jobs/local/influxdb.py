@@ -93,9 +93,10 @@ class InfluxDb:
 
     org = ORG
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        """Args: port: None means any free one."""
+    def __init__(self, folder: Path, port: int | None = None, run: Path | None = None) -> None:
+        """Args: port: None means any free one. run: of which it is a part, and ends with it."""
         self.folder = folder.resolve()
+        self._run = run or self.folder
         self.port = free_ports(1)[0] if port is None else port
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._token_file = self.folder / "owner.token"
@@ -132,7 +133,7 @@ class InfluxDb:
         self.folder.chmod(0o700)
         # a folder without a configuration: else it would take config.yaml from where we are
         env = {"INFLUXD_CONFIG_PATH": str(self.folder)}
-        self._child = spawn(NAME, wanted, self.folder / "influxd.out", self.folder, env)
+        self._child = spawn(NAME, wanted, self.folder / "influxd.out", self._run, env)
         try:
             wait_ready("InfluxDB", self._healthy, [self._child], _READY_LIMIT_S)
             self._set_up()

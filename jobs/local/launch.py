@@ -25,6 +25,7 @@ _FOLDERS = (
     "checkpoints",
     "savepoints",
     "lake",
+    "influxdb",
 )
 _PREPARE_LIMIT_S = 60.0
 

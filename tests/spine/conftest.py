@@ -15,7 +15,7 @@ from edge.simulator.links import LinkFaults, Lost, Outage
 from edge.simulator.progress import Summary
 from edge.simulator.run import simulate
 from edge.simulator.settings import SimulatorSettings
-from jobs.cli.jobs import Job, start_jobs
+from jobs.cli.jobs import LIVE, start_jobs
 from jobs.common.tail import Message, Tail
 from jobs.common.topics import ensure_topics
 from jobs.local.stack import Stack
@@ -90,7 +90,7 @@ def running(stack: Stack) -> Iterator[Running]:
     """Both jobs, while tests want them."""
     # a topic has to be there before a job subscribes to patterns of topics
     ensure_topics(stack.bootstrap, map(facility_name, range(FACILITIES)))
-    jobs = start_jobs(stack, (Job.ROLLUP_READINGS, Job.DETECT_ANOMALIES))
+    jobs = start_jobs(stack, LIVE)
     yield Running(stack, jobs)
     for job_id in jobs.values():
         stack.rest.cancel(job_id)

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from edge.simulator.fleet import facility_name
-from jobs.cli.jobs import start_jobs
+from jobs.cli.jobs import LIVE, start_jobs
 from jobs.cli.output import log
 from jobs.cli.simulate import command
 from jobs.cli.watch import read_alert
@@ -30,7 +30,7 @@ def measure(facilities: int, seconds: int) -> dict[str, Any]:
     """Bearings get hot one after the other at every facility; every alert is timed."""
     with Stack(RUNS / "bench", 2, report=log.print) as stack:
         ensure_topics(stack.bootstrap, map(facility_name, range(facilities)))
-        start_jobs(stack)
+        start_jobs(stack, LIVE)
         scenario = stack.folder / "scenario.yaml"
         _write_scenario(scenario, facilities, seconds)
         log.print(f"measuring for {seconds} s after {WARM_UP_S} s of warm-up")

@@ -11,7 +11,7 @@ import yaml
 
 from edge.simulator.fleet import facility_name
 from jobs.cli.bench.alerts import percentile
-from jobs.cli.jobs import start_jobs
+from jobs.cli.jobs import LIVE, start_jobs
 from jobs.cli.output import log
 from jobs.cli.simulate import command
 from jobs.cli.watch import read_alert
@@ -38,7 +38,7 @@ def measure(outage_s: int) -> dict[str, Any]:
     with Stack(RUNS / "bench", 2, report=log.print, edge=True) as stack:
         site = Site(stack, [facility_name(0)])
         ensure_topics(stack.bootstrap, site.facilities)
-        start_jobs(stack)
+        start_jobs(stack, LIVE)
         scenario = stack.folder / "scenario.yaml"
         _write_scenario(scenario, seconds)
         site.start_broker()
