@@ -43,12 +43,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Why:
-    """What the audit says of a change. readings: of each slot, what was corrected by hand."""
+    """What the audit says of changes. readings: by slot and minute, what was corrected by hand."""
 
     reason: str
     author: str
     now_ms: int
-    readings: Mapping[int, str] | None = None
+    readings: Mapping[tuple[int, int], str] | None = None
 
 
 def change_of(before: MinuteRollup | None, after: MinuteRollup, stored: bool) -> Change:
@@ -134,7 +134,7 @@ def audit_rows(change: Change, catalogue: Catalogue, why: Why) -> pa.Table:
     columns["id"] = pa.array([change_id(change.after, slot) for slot in slots], pa.string())
     columns["restated"] = pa.array([why.now_ms * 1000] * len(slots), pa.timestamp("us", tz="UTC"))
     columns |= {n: pa.array([getattr(why, n)] * len(slots)) for n in ("reason", "author")}
-    readings = [(why.readings or {}).get(slot) for slot in slots]
+    readings = [(why.readings or {}).get((slot, change.after.minute_ms)) for slot in slots]
     return pa.table(columns | {"readings": pa.array(readings, pa.string())})
 
 

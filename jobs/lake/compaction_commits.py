@@ -18,7 +18,13 @@ from pyiceberg.table import Table
 from jobs.lake.commit import commit
 from jobs.lake.compaction_changes import Change, Why, audit_rows
 from jobs.lake.compaction_hour import Prepared
-from jobs.lake.compaction_rewrite import Replacement, by_month, write_rollups
+from jobs.lake.compaction_rewrite import (
+    ROLLUP_KEY,
+    ROLLUPS_PARQUET,
+    Replacement,
+    by_month,
+    write_rollups,
+)
 from jobs.lake.compaction_rows import Names
 from jobs.lake.compaction_stored import Stored, Tables
 from jobs.lake.files import discard, write_parquet
@@ -55,7 +61,7 @@ def put(work: Work, publish: Publish) -> None:
         if changes:
             why = Why(LATE, AUTHOR, work.now_ms)
             note(tables.restatements, work.stored.audited(), changes, why)
-            replace_rows(tables.rollups, changes, [f for hour in hours for f in hour.old])
+            replace_rows(tables.rollups, changes, [f for h in hours for f in h.old])
             publish([change.after for change, _ in changes])
         readings, unused = unused, []
         _commit(tables.readings, readings)
@@ -65,7 +71,11 @@ def put(work: Work, publish: Publish) -> None:
 
 
 def note(
-    table: Table, known: frozenset[str], changes: Iterable[tuple[Change, Names]], why: Why
+    table: Table,
+    known: frozenset[str],
+    changes: Iterable[tuple[Change, Names]],
+    why: Why,
+    job: str = AUTHOR,
 ) -> None:
     """Write the audit of changes, but for what is known of them already."""
     rows = [
@@ -77,11 +87,14 @@ def note(
         ids = facility_rows["id"].to_pylist()
         new = facility_rows.filter(pa.array([text not in known for text in ids]))
         files = [write_parquet(table, p, row_group_rows=100_000) for p in by_month(new)]
-        _commit(table, files)
+        _commit(table, files, job=job)
 
 
 def replace_rows(
-    table: Table, changes: Iterable[tuple[Change, Names]], old: Sequence[DataFile]
+    table: Table,
+    changes: Iterable[tuple[Change, Names]],
+    old: Sequence[DataFile],
+    job: str = AUTHOR,
 ) -> None:
     """Put the changed minutes in the places of their rows in these files of table `rollups`.
 
@@ -92,7 +105,7 @@ def replace_rows(
     made: list[DataFile] = []
     gone: list[DataFile] = []
     for facility_rows in _by_facility(rows):
-        new = Replacement(facility_rows)
+        new = Replacement(facility_rows, ROLLUP_KEY, ROLLUPS_PARQUET)
         facility = facility_rows["facility"][0].as_py()
         for file in [file for file in files.values() if file.partition[0] == facility]:
             if new.concerns(table, file):
@@ -100,7 +113,7 @@ def replace_rows(
                 gone.append(file)
         if len(rest := new.rest()):
             made += write_rollups(table, [rest])
-    _commit(table, made, gone)
+    _commit(table, made, gone, job)
 
 
 def _by_facility(rows: Sequence[pa.Table]) -> Iterable[pa.Table]:
@@ -111,6 +124,8 @@ def _by_facility(rows: Sequence[pa.Table]) -> Iterable[pa.Table]:
     return [pa.concat_tables(found[facility]) for facility in sorted(found)]
 
 
-def _commit(table: Table, add: Sequence[DataFile], remove: Sequence[DataFile] = ()) -> None:
+def _commit(
+    table: Table, add: Sequence[DataFile], remove: Sequence[DataFile] = (), job: str = AUTHOR
+) -> None:
     if add or remove:
-        commit(table, add, remove, {"hardiot.job": AUTHOR})
+        commit(table, add, remove, {"hardiot.job": job})

@@ -73,7 +73,7 @@ class _Hour:
         self._held, self._parts = stored.held(hour.facility, hour.hour_ms)
         self.rows = ChunkRows.read(tables.chunks, hour, self._held)
         told, old = stored.rollups(hour.facility, hour.hour_ms, self.rows.minutes())
-        self._told, self._made = _minutes(told), Prepared(hour, old)
+        self._told, self._made = minutes_of(told), Prepared(hour, old)
         self._rollups = rollups_pile(tables.rollups)
         self._readings = readings_pile(tables.readings, slice_readings)
 
@@ -120,9 +120,9 @@ class _Hour:
 
     def _minute(self, chunks: Sequence[Chunk], names: Names) -> None:
         """A minute of which `readings` has nothing yet: all of it is in these chunks."""
-        after = roll_up(chunks)
+        after, late = roll_up(chunks), is_late(chunks)
+        after = after if late else replace(after, revision=1)
         told = self._told.get((after.gateway, after.minute_ms))
-        late = chunks[-1].revision > 1
         if told is None and not late:
             rows = rollup_rows(after, names(after.catalogue)) if len(after.count) else pa.table({})
             self._rollups.add(rows, len(rows))
@@ -131,7 +131,7 @@ class _Hour:
         before = roll_up(first) if told is None and first else told
         change = change_of(before, after, told is not None)
         if late or change.rows:
-            self._change(change, names)
+            self._made.changes.append(named(change, names))
 
     def _slices(self, rows: Mapping[int, Sequence[Row]], most: int) -> Iterator[list[Chunk]]:
         """The chunks by slices of sensors, read anew for each slice."""
@@ -152,18 +152,9 @@ class _Hour:
             names,
             part,
         )
-        for change in late.changes:
-            self._change(change, names)
+        self._made.changes += [named(change, names) for change in late.changes]
         for rows in late.rows:
             self._add(rows)
-
-    def _change(self, change: Change, names: Names) -> None:
-        """Note a change, under a catalogue that has all sensors of its minute."""
-        after, slots = change.after, slots_of(change.after)
-        if len(slots):
-            catalogue = names.covering(max(after.catalogue, 1), int(slots[-1]))
-            change = replace(change, after=replace(after, catalogue=catalogue.version))
-        self._made.changes.append(change)
 
     def _add(self, rows: pa.Table | None) -> None:
         if rows is not None and len(rows):
@@ -172,7 +163,27 @@ class _Hour:
             self._readings.add(rows, count)
 
 
-def _minutes(rows: pa.Table) -> Minutes:
+def is_late(chunks: Sequence[Chunk]) -> bool:
+    """Whether chunks of a minute, by revision, have readings that came after it was published.
+
+    Nothing comes late for a minute that was complete: it was too large for one chunk.
+    """
+    return chunks[0].revision > 1 or (len(chunks) > 1 and not chunks[0].complete)
+
+
+def named(change: Change, names: Names) -> Change:
+    """The change, under a catalogue that has all sensors of its minute.
+
+    Raises: LookupError: there is none.
+    """
+    after, slots = change.after, slots_of(change.after)
+    if not len(slots):
+        return change
+    catalogue = names.covering(max(after.catalogue, 1), int(slots[-1]))
+    return replace(change, after=replace(after, catalogue=catalogue.version))
+
+
+def minutes_of(rows: pa.Table) -> Minutes:
     """Rows of table `rollups` as rollups, by gateway and minute."""
     if not len(rows):
         return {}

@@ -103,6 +103,22 @@ class Stored:
         rows = self._read("hour", facility, hour_ms, READINGS_SCHEMA.names, where)
         return rows.cast(READINGS_SCHEMA).sort_by("part")
 
+    def sensors(
+        self, facility: str, gateway: str, hour_ms: int, names: pa.Array
+    ) -> tuple[pa.Table, list[DataFile]]:
+        """All parts of the sensors of these names, and the files that may have them."""
+        where = (pc.field("hour") == times([hour_ms])[0]) & (pc.field("gateway") == gateway)
+        where &= pc.field("sensor").isin(names)
+        rows = self._read("hour", facility, hour_ms, READINGS_SCHEMA.names, where)
+        order = [("slot", "ascending"), ("part", "ascending")]
+        return rows.cast(READINGS_SCHEMA).sort_by(order), self._near("hour", facility, hour_ms)
+
+    def sensor_names(self, facility: str, gateway: str, hour_ms: int) -> list[str]:
+        """The sensors of a gateway that have readings in the hour."""
+        where = (pc.field("hour") == times([hour_ms])[0]) & (pc.field("gateway") == gateway)
+        rows = self._read("hour", facility, hour_ms, ("sensor",), where)
+        return sorted(pc.unique(rows["sensor"]).to_pylist())
+
     def rollups(
         self, facility: str, hour_ms: int, minutes: Collection[tuple[str, int]]
     ) -> tuple[pa.Table, list[DataFile]]:

@@ -279,6 +279,14 @@ def test_late_readings_of_a_minute_that_was_empty(site: Site) -> None:
     assert site.rollups()["gw-1", 59].revision == 2
 
 
+def test_a_minute_in_several_chunks_is_not_late(site: Site) -> None:
+    halves = chunk(3, ticks=(0, 1, 2)), chunk(3, ticks=(3, 4, 5), revision=2)
+    site.archive(*hour(0)[:3], *halves, *hour(0)[4:6])
+    assert site.compactor().round(SETTLED).restated == 0
+    assert_all_there(site, range(6), "gw-1")
+    assert site.audit() == [] and site.published == []
+
+
 def test_a_late_reading_that_is_there_already_is_dropped(site: Site) -> None:
     first = chunk(3, ticks=(0, 1, 3, 4, 5), complete=False)
     site.archive(*hour(0)[:3], first, *hour(0)[4:])
