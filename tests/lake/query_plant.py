@@ -11,19 +11,24 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual, LessThan
 from pyiceberg.table import Table
 
+from jobs.lake.catalog import open_catalog
 from jobs.lake.commit import commit
+from jobs.lake.evolve import create_or_evolve
 from jobs.lake.files import data_files, write_parquet
+from jobs.lake.query import Lake
 from jobs.lake.settings import LakeSettings
 from jobs.lake.spec import TableSpec
 from jobs.lake.tables import CHUNKS, READINGS, ROLLUPS, load_table
 from udfs.archive.chunk import Chunk, collect, encode
 from udfs.archive.held import Held
 from udfs.archive.hours import merge, sensor_hours
-from udfs.archive.rollup_rows import rollup_rows
+from udfs.archive.rollup_rows import CLOUD, rollup_rows
 from udfs.archive.rollups import roll_up
 from udfs.archive.schemas import READINGS_SCHEMA, ROLLUPS_SCHEMA
 from udfs.batch import Batch
@@ -121,7 +126,8 @@ class Plant:
         table = self.table(ROLLUPS)
         files = data_files(table, _where("minute", facility, hour))
         have = table.scan(row_filter=_where("minute", facility, hour)).to_arrow()
-        there = set(zip(have["gateway"].to_pylist(), _ms(have["minute"]), strict=True))
+        cloud = have.filter(pc.equal(have["source"], CLOUD))
+        there = set(zip(cloud["gateway"].to_pylist(), _ms(cloud["minute"]), strict=True))
         minutes = {(one.gateway, one.minute_ms) for one in found}
         if new := self._rows(facility, sorted(minutes - there)):
             commit(table, add=[write_parquet(table, new, row_group_rows=20)])
@@ -157,10 +163,11 @@ class Plant:
         held = Held.of(have)
         new = [c for c in found if not held.holds(facility, c.gateway, c.minute_ms, c.revision)]
         part = max(have["part"].to_pylist(), default=-1) + 1
+        by_gateway = {c.gateway: [d for d in new if d.gateway == c.gateway] for c in new}
         rows = [
-            sensor_hours([c for c in new if c.gateway == gateway], partial(_known, facility, gateway), part)
-            for gateway in sorted({c.gateway for c in new})
-        ]  # fmt: skip
+            sensor_hours(some, partial(known, facility, gateway), part)
+            for gateway, some in sorted(by_gateway.items())
+        ]
         if rows:
             commit(table, add=[write_parquet(table, pa.concat_tables(rows), row_group_rows=2)])
             yield "readings"
@@ -173,7 +180,28 @@ class Plant:
         commit(table, add=[write_parquet(table, merge([rows]), row_group_rows=5)], remove=files)
 
 
-def _known(facility: str, gateway: str, version: int) -> Catalogue:
+def make_tables(catalog: Catalog, settings: LakeSettings) -> None:
+    """Those that readings and rollups are in: all of them would take a second."""
+    catalog.create_namespace(settings.namespace)
+    for spec in (CHUNKS, READINGS, ROLLUPS):
+        create_or_evolve(catalog, (settings.namespace, spec.name), spec)
+
+
+@pytest.fixture
+def plant(lake_settings: LakeSettings) -> Iterator[Plant]:
+    with open_catalog(lake_settings) as catalog:
+        make_tables(catalog, lake_settings)
+        yield Plant(catalog, lake_settings)
+
+
+@pytest.fixture
+def lake(plant: Plant) -> Iterator[Lake]:
+    with Lake(open_catalog(plant.settings), plant.settings, known) as lake:
+        yield lake
+
+
+def known(facility: str, gateway: str, version: int) -> Catalogue:
+    """What Kafka says of a gateway of the plant."""
     return catalogue(facility, gateway)
 
 

@@ -79,11 +79,11 @@ class Buckets:
     def take(self, before_ms: int) -> pa.Table:
         """The buckets that end before or at that time; they are no longer kept."""
         parts = pa.concat_tables([BUCKETS_SCHEMA.empty_table(), *self._parts]).unify_dictionaries()
-        whole = joined(in_order(parts)) if len(self._parts) > 1 else parts
+        whole = joined(in_order(parts))
         done = whole["time_us"].to_numpy() + self._every_us <= before_ms * 1000
         rest = whole.filter(pa.array(~done))
         self._parts = [rest] if len(rest) else []
-        return in_order(whole.filter(pa.array(done)))
+        return whole.filter(pa.array(done))
 
 
 def in_order(rows: pa.Table) -> pa.Table:

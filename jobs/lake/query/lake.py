@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -23,16 +24,19 @@ from pyiceberg.catalog import Catalog
 from jobs.common.settings import load
 from jobs.lake.catalog import open_catalog
 from jobs.lake.query.columns import READINGS_COLUMNS, ROLLUPS_COLUMNS
+from jobs.lake.query.events import EVENTS, of_alert, read_events
 from jobs.lake.query.names import Asked, Find, Names, no_catalogue
+from jobs.lake.query.nothing import Nothing
 from jobs.lake.query.qualities import Qualities, codes_of
 from jobs.lake.query.readings import read_readings
 from jobs.lake.query.result import Result
 from jobs.lake.query.rollups import every_ms, read_rollups
-from jobs.lake.query.scope import Scope, When
+from jobs.lake.query.scope import ALL, Scope, When
+from jobs.lake.query.sql import NAMES, ask
 from jobs.lake.query.view import View
 from jobs.lake.settings import LakeSettings
 from jobs.lake.spec import TableSpec
-from jobs.lake.tables import READINGS, ROLLUPS, load_table
+from jobs.lake.tables import ALERTS, READINGS, ROLLUPS, load_table
 
 
 class Lake:
@@ -43,6 +47,7 @@ class Lake:
         workers = (os.cpu_count() or 1) + 1
         self._catalog, self._settings = catalog, settings
         self._names = Names(lambda: load_table(catalog, settings, READINGS), find)
+        self._nothing = Nothing(catalog, settings, self._names)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lake")
         self._close: list[Callable[[], None]] = [self._pool.shutdown, catalog.close]
 
@@ -78,13 +83,14 @@ class Lake:
         Args: quality: a name ("good"), a code, or several; None: all.
         Raises: QueryError: a question that makes no sense.
         """
-        scope = Scope.of(
-            facility, since, until, sensor=sensor, asset=asset, gateway=gateway, kind=kind
-        )
+        globs = {"sensor": sensor, "asset": asset, "gateway": gateway, "kind": kind}
+        scope = Scope.of(facility, since, until, **globs)
         codes = codes_of(quality)
-        return self._result(
-            READINGS, READINGS_COLUMNS, lambda view: read_readings(view, scope, codes)
-        )
+
+        def read() -> Iterator[pa.Table]:
+            return read_readings(self._view(READINGS), scope, codes)
+
+        return self._result(READINGS, READINGS_COLUMNS, read, scope, "hour")
 
     def rollups(
         self,
@@ -103,18 +109,110 @@ class Lake:
             begin at whole multiples since 1970, UTC.
         Raises: QueryError: a question that makes no sense.
         """
-        scope = Scope.of(
-            facility, since, until, sensor=sensor, asset=asset, gateway=gateway, kind=kind
-        )
+        globs = {"sensor": sensor, "asset": asset, "gateway": gateway, "kind": kind}
+        scope = Scope.of(facility, since, until, **globs)
         step_ms = every_ms(every)
-        return self._result(
-            ROLLUPS, ROLLUPS_COLUMNS, lambda view: read_rollups(view, scope, step_ms)
-        )
+
+        def read() -> Iterator[pa.Table]:
+            return read_rollups(self._view(ROLLUPS), scope, step_ms)
+
+        return self._result(ROLLUPS, ROLLUPS_COLUMNS, read, scope, "minute")
+
+    def alerts(
+        self,
+        facility: str,
+        subject: str | None = None,
+        asset: str | None = None,
+        gateway: str | None = None,
+        kind: str | None = None,
+        rule: str | None = None,
+        severity: str | None = None,
+        status: str | None = None,
+        since: When = None,
+        until: When = None,
+    ) -> Result:
+        """Events of alerts, by event time. subject: a sensor, an asset, or "gateway"."""
+        globs = {"subject": subject, "asset": asset, "gateway": gateway, "kind": kind, "rule": rule}
+        globs |= {"severity": severity, "status": status}
+        return self._events("alerts", Scope.of(facility, since, until, **globs))
+
+    def ledger(
+        self, facility: str, gateway: str | None = None, since: When = None, until: When = None
+    ) -> Result:
+        """What gateways said they sent, by the time of their word."""
+        return self._events("ledger", Scope.of(facility, since, until, gateway=gateway))
+
+    def counted(
+        self, facility: str, gateway: str | None = None, since: When = None, until: When = None
+    ) -> Result:
+        """What the cloud counted of gateways, by the time of its count."""
+        return self._events("counted", Scope.of(facility, since, until, gateway=gateway))
+
+    def restatements(
+        self,
+        facility: str,
+        sensor: str | None = None,
+        asset: str | None = None,
+        gateway: str | None = None,
+        kind: str | None = None,
+        since: When = None,
+        until: When = None,
+    ) -> Result:
+        """Sensor minutes that were changed: why, before and after; by the minute changed."""
+        globs = {"sensor": sensor, "asset": asset, "gateway": gateway, "kind": kind}
+        return self._events("restatements", Scope.of(facility, since, until, **globs))
+
+    def dead_letters(
+        self,
+        facility: str,
+        gateway: str | None = None,
+        reason: str | None = None,
+        since: When = None,
+        until: When = None,
+    ) -> Result:
+        """Refused records with their bytes, by when Kafka took them in.
+
+        Their files are by day and hold all facilities, for a bad record may name none.
+        """
+        globs = {"gateway": gateway, "reason": reason}
+        return self._events("dead_letters", Scope.of(facility, since, until, **globs))
+
+    def alert(self, ident: str, facility: str = ALL) -> pa.Table:
+        """All archived events of one alert, by time; a facility makes the search short."""
+        return of_alert(load_table(self._catalog, self._settings, ALERTS), ident, facility)
+
+    def sql(self, query: str, facility: str, **scope: Any) -> Any:
+        """Ask by SQL: a relation of DuckDB, with `.df()`, `.arrow()`, `.show()`.
+
+        The tables that the query names (readings, rollups, alerts, ledger, counted, restatements,
+        dead_letters) hold what the method of that name gives for this scope, and only that is
+        read: a WHERE of the query does not make the reading less. What does not fit in memory is
+        on disk meanwhile.
+
+        Args: scope: as those methods take it: `since`, `until`, `sensor`, ...; each takes what it
+            knows. Raises: QueryError: no such table, or DuckDB does not take the query.
+        """
+        return ask(query, {name: getattr(self, name) for name in NAMES}, facility, scope)
+
+    def _events(self, name: str, scope: Scope) -> Result:
+        events = EVENTS[name]
+
+        def read() -> Iterator[pa.Table]:
+            table = load_table(self._catalog, self._settings, events.spec)
+            return read_events(events, table, scope)
+
+        return self._result(events.spec, events.schema(), read, scope, events.time)
 
     def _result(
-        self, spec: TableSpec, schema: pa.Schema, read: Callable[[View], Iterator[pa.Table]]
+        self,
+        spec: TableSpec,
+        schema: pa.Schema,
+        read: Callable[[], Iterator[pa.Table]],
+        scope: Scope,
+        time: str,
     ) -> Result:
-        return Result(schema, lambda: read(self._view(spec)))
+        check = partial(self._nothing.check, scope, spec)
+        return Result(schema, read, check, partial(self._nothing.why, scope, spec, time))
 
     def _view(self, spec: TableSpec) -> View:
         depth = self._pool._max_workers

@@ -101,6 +101,14 @@ class Names:
                 made = self._made[key] = _catalogue(*key, known)
             return made
 
+    def known(self, facility: str, column: str) -> set[str]:
+        """What the sensors of a facility have there, as far as it was learned."""
+        of = [(key[1], texts) for key, slots in self._known.items() if key[0] == facility
+              for texts in slots.values()]  # fmt: skip
+        if column == "gateway":
+            return {gateway for gateway, _ in of}
+        return {texts[TEXTS.index(column)] for _, texts in of} if column in TEXTS else set()
+
     def _ask(self, chunk: Chunk, known: dict[int, Texts]) -> None:
         version = int(chunk.batches.catalogue.max())
         found = self.find(chunk.facility, chunk.gateway, version)

@@ -25,14 +25,33 @@ class Result:
     schema: of the rows; metadata of a field: `unit` and `description`.
     """
 
-    def __init__(self, schema: pa.Schema, read: Callable[[], Iterator[pa.Table]]) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        read: Callable[[], Iterator[pa.Table]],
+        check: Callable[[], None],
+        why: Callable[[], str],
+    ) -> None:
+        """Args: check: called when there was no row; it may raise. why: says why."""
         self.schema = schema
-        self._read = read
+        self._read, self._check, self._why = read, check, why
+
+    def why_nothing(self) -> str:
+        """One sentence on why there is no row: a mistyped name, or a time without data."""
+        return self._why()
 
     def batches(self) -> Batches:
-        """The rows, some at a time: memory stays bounded, however many there are."""
+        """The rows, some at a time: memory stays bounded, however many there are.
+
+        Raises: QueryError: nobody has ever heard of the facility, or something cannot be read.
+        """
+        count = 0
         for table in self._read():
-            yield from table.cast(self.schema).combine_chunks().to_batches()
+            for batch in table.cast(self.schema).combine_chunks().to_batches():
+                count += len(batch)
+                yield batch
+        if not count:
+            self._check()
 
     def reader(self) -> pa.RecordBatchReader:
         """The same for libraries that take Arrow: DuckDB, Polars, `pyarrow.dataset`."""

@@ -31,10 +31,11 @@ class Span(NamedTuple):
 
 
 def span_of(table: Table, file: DataFile, time: str) -> Span:
-    """Facility and times of a data file, by its partition and its bounds."""
+    """Facility and times of a data file, by its partition and its bounds; "" where it has many."""
     column = table.schema().find_field(time)
-    fields = [field.source_id for field in table.specs()[file.spec_id].fields]
-    facility = file.partition[fields.index(table.schema().find_field("facility").field_id)]
+    sources = [field.source_id for field in table.specs()[file.spec_id].fields]
+    site = table.schema().find_field("facility").field_id
+    facility = file.partition[sources.index(site)] if site in sources else ""
     low = (file.lower_bounds or {}).get(column.field_id)
     high = (file.upper_bounds or {}).get(column.field_id)
     if low is None or high is None:
