@@ -248,7 +248,7 @@ def test_a_batch_that_is_too_large_still_reaches_the_dead_letters() -> None:
 
 def test_every_topic_is_written_and_read_by_somebody_known() -> None:
     jobs = {"rollup_readings", "detect_anomalies", "deliver_alerts", "publish_rollups",
-            "archive_readings", "run_sql"}  # fmt: skip
+            "archive_readings", "archive_events", "compact_readings", "run_sql"}  # fmt: skip
     for topic in load_topics():
         assert {topic.writer} <= jobs | {"gateway", "hardiot admit", "hardiot rules"}
         readers = {"gateway", "hardiot ledger", "hardiot watch", "hardiot rules"}

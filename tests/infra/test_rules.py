@@ -45,7 +45,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_rules_and_each_name_is_there_once() -> None:
     names = [rule["alert"] for rule in ALERTS]
-    assert len(names) == 30
+    assert names
     assert len(set(names)) == len(names)
 
 
