@@ -22,6 +22,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.errors import HardiotError
 from jobs.common.settings import JobSettings, load
+from jobs.common.tail import no_answer
 from jobs.lake.catalog import open_catalog
 from jobs.lake.commit import PASSING
 from jobs.lake.compaction import Compactor, Limits, Report
@@ -111,8 +112,7 @@ def _catalogues(settings: CompactSettings) -> TopicCatalogues:
     try:
         return TopicCatalogues(settings.bootstrap, settings.client_properties())
     except KafkaError as error:
-        why = type(error).__name__
-        raise HardiotError(f"{settings.bootstrap}: Kafka does not answer ({why})") from None
+        raise no_answer(settings.bootstrap, error) from None
 
 
 def _now_ms() -> int:

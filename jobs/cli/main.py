@@ -16,6 +16,7 @@ from jobs.cli import (
     lake,
     ledger,
     maintain,
+    restate,
     rulebooks,
     rules,
     simulate,
@@ -61,6 +62,7 @@ rules.rules_app.command()(rulebooks.rollback)
 rules.rules_app.command("list")(rulebooks.list_rules)
 app.add_typer(rules.rules_app)
 app.add_typer(lake.lake_app)
+app.add_typer(restate.restate_app)
 
 
 def main() -> None:
