@@ -1,0 +1,1 @@
+"""Quality of what is archived: docs/quality.md."""
