@@ -10,17 +10,15 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Event
 from types import FrameType
 
 import structlog
 from prometheus_client import start_http_server
-from pydantic import Field, PositiveFloat, PositiveInt
 
 from jobs.common.errors import HardiotError, SettingsError
 from jobs.common.librdkafka import properties_of
-from jobs.common.settings import JobSettings, load
+from jobs.common.settings import load
 from jobs.influx.bucket import Bucket
 from jobs.influx.known import SharedCatalogues
 from jobs.influx.lane import Lane, LaneSettings
@@ -29,40 +27,12 @@ from jobs.influx.metrics import Metrics
 from jobs.influx.points import Points
 from jobs.influx.policy import Group, Policy, load_policy
 from jobs.influx.sender import Sender
+from jobs.influx.settings import Settings
 
 GROUP_ID = "publish-rollups"
 
 _LOOK_S = 0.5
 log = structlog.get_logger()
-
-
-class Settings(JobSettings):
-    """Settings of publish_rollups."""
-
-    policy: Path = Field(
-        Path("flink-conf/influx.yaml"), description="What is published, and where to."
-    )
-    groups: list[str] = Field(
-        default_factory=list,
-        description="Facility groups of the policy that this process serves; empty: all.",
-    )
-    instance: str = Field(
-        "",
-        description="A name that this process keeps over restarts, so that its partitions wait for "
-        "it instead of going to another one; empty: none.",
-    )
-    batch_lines: PositiveInt = Field(10_000, description="Points of a request, at most.")
-    linger_s: PositiveFloat = Field(
-        0.2, description="How long fewer points wait for more, in seconds."
-    )
-    timeout_s: PositiveFloat = Field(
-        60.0,
-        description="How long a request may take, in seconds. One that is given up may still be "
-        "executed, so be generous.",
-    )
-    metrics_port: int = Field(
-        0, ge=0, le=65_535, description="Port of the metrics for Prometheus; 0: none."
-    )
 
 
 class Publisher:

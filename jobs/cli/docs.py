@@ -17,6 +17,7 @@ from jobs.common import reference
 from jobs.common.edge_reference import edge_page
 from jobs.common.samples import samples
 from jobs.common.settings import JobSettings, Loaded
+from jobs.influx.settings import Settings as PublishSettings
 from jobs.lake.maintain.settings import MaintainSettings
 from jobs.lake.settings import LakeSettings
 
@@ -24,6 +25,7 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "rollup_readings": rollup_readings.Settings,
     "detect_anomalies": detect_anomalies.Settings,
     "run_sql": run_sql.Settings,
+    "publish_rollups": PublishSettings,
 }
 
 PARTS: dict[str, type[Loaded]] = {"lake": LakeSettings, "maintain_tables": MaintainSettings}

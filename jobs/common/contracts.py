@@ -121,7 +121,7 @@ class Metric(_Strict):
     type: Literal["counter", "gauge", "histogram"]
     unit: Text
     labels: tuple[Text, ...]
-    source: Literal["flink", "hardiot", "program", "gateway", "rule"]
+    source: Literal["flink", "hardiot", "gateway", "rule"]
     meaning: Text
 
 

@@ -28,7 +28,7 @@ FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 VALUES: tuple[FieldName, ...] = ("mean", "min", "max", "first", "last")
 """Fields in the sensor's own unit: what a deadband is about."""
 
-USUAL: tuple[FieldName, ...] = ("mean", "min", "max", "count")
+USUAL: tuple[FieldName, ...] = ("mean", "min", "max")
 NOBODY = -1
 _AS_IN = {"deadband": "0.1, in the sensor's unit", "at_least_every_s": "300"}
 

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.bench import alerts, archive, drain, mqtt, rollup, rules, simulate, spool, watch_loop
+from jobs.cli.bench import (
+    alerts,
+    archive,
+    drain,
+    influx,
+    mqtt,
+    rollup,
+    rules,
+    simulate,
+    spool,
+    watch_loop,
+)
 from jobs.cli.bench.machine import describe
 from jobs.cli.output import Format, OutputOption, show_item
 
@@ -36,6 +47,7 @@ class Bench(StrEnum):
     DRAIN = "drain"
     RULES = "rules"
     ARCHIVE = "archive"
+    INFLUX = "influx"
 
 
 def bench(
@@ -68,6 +80,8 @@ def bench(
         found = rollup.measure(facilities, seconds, taskmanagers)
     elif name is Bench.ARCHIVE:
         found = archive.measure(facilities, seconds, taskmanagers)
+    elif name is Bench.INFLUX:
+        found = influx.measure(facilities, seconds)
     elif name is Bench.SPOOL:
         found = spool.measure(seconds, folder)
     elif name is Bench.MQTT:
