@@ -23,6 +23,8 @@ from pyiceberg.catalog import Catalog
 
 from jobs.common.settings import load
 from jobs.lake.catalog import open_catalog
+from jobs.lake.event_tables import EventTables
+from jobs.lake.query.batches import BatchOf, read_batches
 from jobs.lake.query.columns import READINGS_COLUMNS, ROLLUPS_COLUMNS
 from jobs.lake.query.events import EVENTS, of_alert, read_events
 from jobs.lake.query.names import Asked, Find, Names, no_catalogue
@@ -181,8 +183,19 @@ class Lake:
         """All archived events of one alert, by time; a facility makes the search short."""
         return of_alert(load_table(self._catalog, self._settings, ALERTS), ident, facility)
 
-    def sql(self, query: str, facility: str, **scope: Any) -> Any:
-        """Ask by SQL: a relation of DuckDB, with `.df()`, `.arrow()`, `.show()`.
+    def archived_offsets(self) -> dict[tuple[str, int], int]:
+        """Up to where topics are in the tables of events: next offset by topic and partition."""
+        return EventTables(self._catalog, self._settings).done()
+
+    def batches(
+        self, facility: str, gateway: str | None = None, since: When = None, until: When = None
+    ) -> Iterator[BatchOf]:
+        """The batches that readings came in, of minutes that are not compacted yet."""
+        scope = Scope.of(facility, since, until, gateway=gateway)
+        return read_batches(self._view(READINGS), scope)
+
+    def sql(self, query: str, facility: str, **scope: Any) -> Result:
+        """Ask by SQL, as DuckDB has it; what it gives is in memory.
 
         The tables that the query names (readings, rollups, alerts, ledger, counted, restatements,
         dead_letters) hold what the method of that name gives for this scope, and only that is

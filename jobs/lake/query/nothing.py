@@ -44,20 +44,21 @@ class Nothing:
 
     def why(self, scope: Scope, spec: TableSpec, time: str) -> str:
         """One sentence. time: the table's column of times."""
-        of_table = [(spec, time)] + ([(CHUNKS, "minute")] if spec in (READINGS, ROLLUPS) else [])
         place = Scope(scope.facility)
-        spans = [span for each, _ in of_table for span in self._spans(each, place)]
         where = "any facility" if scope.facility == ALL else scope.facility
-        if not spans:
+        of = [(spec, time)] + ([(CHUNKS, "minute")] if spec in (READINGS, ROLLUPS) else [])
+        ends = [
+            (span.low_ms, span.high_ms + _GRAIN_MS.get(name, 1))
+            for each, name in of
+            for span in self._spans(each, place)
+        ]
+        if not ends:
             return f"{spec.name}: there is nothing of {where}"
-        low_ms = min(span.low_ms for span in spans)
-        high_ms = max(span.high_ms for span in spans) + _GRAIN_MS.get(time, 1)
+        low_ms, high_ms = min(low for low, _ in ends), max(high for _, high in ends)
+        said = f"{spec.name} of {where} are from {_utc(low_ms)} to {_utc(high_ms)}, UTC"
         if scope.until_ms <= low_ms or scope.since_ms >= high_ms:
-            return f"{spec.name} of {where} are from {_utc(low_ms)} to {_utc(high_ms)}, UTC"
-        return self._mistyped(scope) or (
-            f"{spec.name} of {where} are from {_utc(low_ms)} to {_utc(high_ms)}, UTC; nothing of "
-            "them is what was asked for"
-        )
+            return said
+        return self._mistyped(scope) or f"{said}; nothing of them is what was asked for"
 
     def _mistyped(self, scope: Scope) -> str:
         """What is said of a name that no sensor of the facility has."""

@@ -65,15 +65,18 @@ class Result:
         """All rows as a DataFrame of pandas; texts are categories, times are in UTC."""
         return self.arrow().to_pandas(split_blocks=True, self_destruct=True)
 
-    def head(self, rows: int) -> pa.Table:
-        """The first rows, without reading the others."""
-        found, count = [], 0
-        for batch in self.batches():
-            found.append(batch.slice(0, rows - count))
-            count += len(found[-1])
-            if count >= rows:
-                break
-        return pa.Table.from_batches(found, self.schema).unify_dictionaries()
+    def limit(self, rows: int) -> Result:
+        """The first rows; the others are not read."""
+
+        def read() -> Iterator[pa.Table]:
+            left = rows
+            for table in self._read():
+                yield table.slice(0, left)
+                left -= len(table)
+                if left <= 0:
+                    break
+
+        return Result(self.schema, read, self._check, self._why)
 
     def to_csv(self, place: Path | str | Any) -> int:
         """Write a CSV file with a line of names. place: a path, or a file open for bytes.

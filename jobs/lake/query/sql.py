@@ -23,8 +23,8 @@ def ask(
     tables: Mapping[str, Callable[..., Result]],
     facility: str,
     scope: Mapping[str, Any],
-) -> Any:
-    """The relation that the query gives, of these tables. Raises: QueryError."""
+) -> Result:
+    """What the query gives, of these tables; it is computed now. Raises: QueryError."""
     named = [name for name in tables if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
     if not named:
         raise QueryError(f"the query names no table; there are {', '.join(tables)}")
@@ -41,6 +41,7 @@ def ask(
         connection.execute(f"create table {name} as select * from coming")
         connection.unregister("coming")
     try:
-        return connection.sql(query)
+        found = connection.sql(query).to_arrow_table()
     except duckdb.Error as error:
         raise QueryError(f"DuckDB does not take the query: {error}") from None
+    return Result(found.schema, lambda: iter([found]), lambda: None, lambda: "no rows")
