@@ -78,7 +78,7 @@ def check(
 
     span = since_ms // HOUR_MS * HOUR_MS, -(-until_ms // HOUR_MS) * HOUR_MS
     report = Report(*span)
-    judge = Judge(docs, f"{rfc3339(span[0])[:13]} to {rfc3339(span[1])[:13]}", now_ms or span[1])
+    judge = Judge(docs, f"{rfc3339(span[0])[:13]}-{rfc3339(span[1])[:13]}", now_ms or span[1])
     with open_catalog(lake) as catalog:
         _Run(catalog, lake, limits, scope or Scope(), judge, report, now_ms or span[1]).all()
     site = judge.write()

@@ -121,9 +121,10 @@ class Judge:
             batch_parameters={"dataframe": frame},
             run_id=self._run_id,
             result_format={
-                "result_format": "SUMMARY",
+                "result_format": "COMPLETE",
                 "unexpected_index_column_names": keys,
                 "partial_unexpected_count": _SHOWN,
+                "return_unexpected_index_query": False,
             },
         )
         for each in found.results:
