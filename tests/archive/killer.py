@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from jobs.local.flink import JOBMANAGER
 from jobs.local.stack import Stack
 
 _POLL_S = 0.001
+log = structlog.get_logger()
 
 
 class Killer:
@@ -28,6 +31,7 @@ class Killer:
         """
         pattern = "metadata/snap-*.avro" if moment == "commit" else "data/**/*.parquet"
         victim = JOBMANAGER if moment == "jobmanager" else self._worker()
+        log.info("kill", number=len(self.deaths) + 1, moment=moment, victim=victim)
         self._wait_for_a_new(pattern)
         self.stack.kill(victim)
         self.stack.start()
@@ -54,11 +58,10 @@ class Killer:
         vertices = self.stack.rest.job(self.job_id)["vertices"]
         return bool(vertices) and all(vertex["status"] == "RUNNING" for vertex in vertices)
 
-    @staticmethod
-    def _until(true: Callable[[], object], limit_s: float) -> None:
+    def _until(self, true: Callable[[], object], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
         while not true():
-            assert time.monotonic() < deadline, "the moment did not come"
+            assert time.monotonic() < deadline, f"the moment did not come, after {self.deaths}"
             time.sleep(_POLL_S)
 
 

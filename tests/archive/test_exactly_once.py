@@ -35,7 +35,7 @@ pytestmark = pytest.mark.stack
 
 LONG = os.environ.get("HARDIOT_FAULTS") == "long"
 KILLS = list(islice(cycle(["data", "commit", "jobmanager", "commit", "data"]), 20 if LONG else 3))
-A_KILL_S = 15  # so long readings are sent for each kill
+A_KILL_S = 35 if LONG else 15  # so long readings are sent for each kill
 
 
 @dataclass
