@@ -194,7 +194,8 @@ def _rows(catalogue: Catalogue, batch: Batch, event: AlertEvent) -> pa.Table:
     slots = batch.slots()
     at = np.flatnonzero(wanted[slots]) if event.kind != GATEWAY else np.zeros(0, np.intp)
     of = slots[at].tolist()
-    offset = np.zeros(len(batch), np.int32) if batch.offset_ms is None else batch.offset_ms
+    none = np.zeros(len(batch), np.int64)
+    offset = none if batch.offset_ms is None else batch.offset_ms.astype(np.int64)
     quality = np.zeros(len(batch), np.uint8) if batch.quality is None else batch.quality
     columns = {
         "facility": [batch.facility] * len(at),

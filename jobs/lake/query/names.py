@@ -12,6 +12,7 @@ from threading import Lock
 
 import numpy as np
 import pyarrow as pa
+from kafka.errors import KafkaError
 from pyiceberg.table import Table
 
 from jobs.common.catalogues import TopicCatalogues
@@ -45,10 +46,16 @@ class Asked:
         self._topic: TopicCatalogues | None = None
 
     def find(self, facility: str, gateway: str, version: int) -> Catalogue | None:
-        """The catalogue, or None when nobody published it."""
-        if self._topic is None:
-            self._topic = TopicCatalogues(self._bootstrap)
-        return self._topic.find(facility, gateway, version)
+        """The catalogue, or None when nobody published it. Raises: QueryError: no answer."""
+        try:
+            if self._topic is None:
+                self._topic = TopicCatalogues(self._bootstrap)
+            return self._topic.find(facility, gateway, version)
+        except KafkaError as error:
+            raise QueryError(
+                f"{self._bootstrap}: Kafka does not answer ({type(error).__name__}), and what the "
+                f"sensors of {facility}/{gateway} are called is not archived yet"
+            ) from None
 
     def close(self) -> None:
         """Close the connection, if there is one."""
