@@ -17,12 +17,14 @@ from jobs.cli import (
     ledger,
     maintain,
     quality,
+    query,
     restate,
     rulebooks,
     rules,
     simulate,
     sql,
     stack,
+    trace,
     watch,
 )
 from jobs.cli.bench import main as bench
@@ -47,6 +49,7 @@ for command in (
     gateway.gateway,
     watch.watch,
     ledger.ledger,
+    trace.trace,
     admit.admit,
     maintain.maintain,
     quality.quality,
@@ -64,6 +67,7 @@ rules.rules_app.command()(rulebooks.rollback)
 rules.rules_app.command("list")(rulebooks.list_rules)
 app.add_typer(rules.rules_app)
 app.add_typer(lake.lake_app)
+app.add_typer(query.query_app)
 app.add_typer(restate.restate_app)
 
 

@@ -48,6 +48,7 @@ class Bench(StrEnum):
     RULES = "rules"
     ARCHIVE = "archive"
     INFLUX = "influx"
+    QUERY = "query"
 
 
 def bench(
@@ -82,6 +83,10 @@ def bench(
         found = archive.measure(facilities, seconds, taskmanagers)
     elif name is Bench.INFLUX:
         found = influx.measure(facilities, seconds)
+    elif name is Bench.QUERY:
+        from jobs.cli.bench import query  # PyIceberg takes two seconds, which no command waits for
+
+        found = query.measure()
     elif name is Bench.SPOOL:
         found = spool.measure(seconds, folder)
     elif name is Bench.MQTT:

@@ -63,9 +63,11 @@ def measure(sensors: int = SENSORS, days: int = DAYS) -> dict[str, Any]:
         asked = _name(min(ASKED, sensors - 1))
         sensor = _ask(settings, lambda lake: lake.readings(**place, sensor=asked))
         hours = _ask(settings, lambda lake: lake.rollups(**place, every="1h"))
-    expected = days * _DAY_MS // 1000, sensors * 24
-    if (sensor.rows, hours.rows) != expected:
-        raise HardiotError(f"{sensor.rows} readings and {hours.rows} rollups, not {expected}")
+    readings, rows = days * _DAY_MS // 1000, sensors * 24
+    if (sensor.rows, hours.rows) != (readings, rows):
+        raise HardiotError(
+            f"{sensor.rows} readings and {hours.rows} rollups, not {readings} and {rows}"
+        )
     return {
         "readings_per_s": sensor.rows / sensor.first_s,
         "sensor_readings": sensor.rows,
@@ -133,8 +135,9 @@ def _days(sensors: int, days: int) -> Iterator[pa.Table]:
     """Rows of table `readings`, a day at a time: random walks at 0.01 steps."""
     random = np.random.default_rng(6)
     slots = np.repeat(np.arange(sensors), 24)
-    full = (slots >= ASKED - FULL // 2) & (slots < ASKED + FULL // 2)
-    counts = np.where(full | (slots == sensors - 1), 3600, 1)
+    asked = min(ASKED, sensors - 1)
+    full = (slots > asked - FULL // 2) & (slots <= asked + FULL // 2)
+    counts = np.where(full, 3600, 1)
     starts = np.cumsum(counts) - counts
     time_ms = ((np.arange(counts.sum()) - np.repeat(starts, counts)) * 1000).astype(np.int32)
     texts = _texts(slots)
