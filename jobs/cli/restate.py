@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to w
     from jobs.lake.corrections import Corrections, Outlook
 
 restate_app = typer.Typer(
-    name="restate", help="Correct stored readings; see what was restated.", no_args_is_help=True
+    name="restate",
+    help="Correct stored readings; see what was restated.\n\nExample: hardiot restate list",
+    no_args_is_help=True,
 )
 
 FileArgument = Annotated[

@@ -61,15 +61,15 @@ def add_late(
 
 
 def between(chunk: Chunk, low: int, high: int) -> Chunk:
-    """The chunk's readings of slots from `low` to `high`."""
+    """The chunk's readings of slots from `low` to `high`, copied: the others can be let go."""
     first, end = np.searchsorted(chunk.sensor, np.array([low, high + 1], np.uint32))
     return replace(
         chunk,
-        sensor=chunk.sensor[first:end],
-        batch=chunk.batch[first:end],
-        value=chunk.value[first:end],
-        offset_ms=None if chunk.offset_ms is None else chunk.offset_ms[first:end],
-        quality=None if chunk.quality is None else chunk.quality[first:end],
+        sensor=chunk.sensor[first:end].copy(),
+        batch=chunk.batch[first:end].copy(),
+        value=chunk.value[first:end].copy(),
+        offset_ms=None if chunk.offset_ms is None else chunk.offset_ms[first:end].copy(),
+        quality=None if chunk.quality is None else chunk.quality[first:end].copy(),
     )
 
 
