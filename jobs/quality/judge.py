@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import great_expectations as gx
 import pandas as pd  # type: ignore[import-untyped]
@@ -60,6 +63,7 @@ class Judge:
         self._facts = self._context.data_sources.add_pandas("facts")
         self._run_id = RunIdentifier(run, run_time=datetime.fromtimestamp(now_ms / 1000, UTC))
         self._suites: dict[str, Any] = {}
+        self._names: Counter[str] = Counter()
 
     def run(self, title: str, suite: str, limits: Limits, rows: list[Row], report: Report) -> None:
         """Judge a frame, and note in the report what fails.
@@ -101,15 +105,16 @@ class Judge:
         }
         self._context.add_data_docs_site("hardiot", site)
         self._context.build_data_docs(site_names=["hardiot"])
-        (self._folder / _MARK).touch()
-        return self._folder / "index.html"
+        index = self._folder / "index.html"
+        index.write_text(_with_links(index.read_text(encoding="utf-8"), self._folder), "utf-8")
+        return index
 
     def _validate(
         self, title: str, suite: str, judged: list[Judged], frame: pd.DataFrame
     ) -> list[bool]:
         """Whether each expectation passes."""
         ends = (frame.hour.iloc[0][:10], frame.facility.iloc[0], frame.facility.iloc[-1])
-        name = re.sub(r"[^\w.-]+", "_", "_".join([title, *dict.fromkeys(ends)]))
+        name = self._name("_".join([title, *dict.fromkeys(ends)]))
         asset = self._facts.add_dataframe_asset(name)
         definition = gx.ValidationDefinition(
             name=name,
@@ -134,6 +139,12 @@ class Judge:
         by_id = {each.expectation_config.id: bool(each.success) for each in results}
         return [by_id[each.id] for each in definition.suite.expectations]
 
+    def _name(self, text: str) -> str:
+        """As a name of a file, of a frame that is no other's."""
+        name = re.sub(r"[^\w.-]+", "_", text)
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}_{self._names[name]}"
+
     def _suite(self, title: str, suite: str, judged: list[Judged], name: str) -> Any:
         """The suite of that title; anew when it judges other kinds than before."""
         key = f"{title} {[(check, text) for check, _, _, text in judged]}"
@@ -153,6 +164,13 @@ class Judge:
                 )
             self._suites[key] = made
         return self._suites[key]
+
+
+def _with_links(page: str, folder: Path) -> str:
+    """The first page with a plain list of the others: its own table needs scripts of the net."""
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/**/*.html"))
+    items = "".join(f'<li><a href="{quote(path)}">{escape(path)}</a></li>' for path in paths)
+    return page.replace("</body>", f"<h2>All pages</h2><ul>{items}</ul></body>")
 
 
 def _judged(suite: str, limits: Limits, frame: pd.DataFrame) -> Iterator[Judged]:
@@ -189,10 +207,10 @@ def _failures(check: str, limit: float, frame: pd.DataFrame) -> list[Failure]:
 def _clean(folder: Path) -> None:
     """Take away the pages of the last run, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
-    others = sorted(path.name for path in folder.iterdir() if path.name not in _OURS)
-    if others or (any(folder.iterdir()) and not (folder / _MARK).exists()):
-        what = others[0] if others else "index.html"
-        raise HardiotError(f"{folder} has files of others ({what}): name another with --docs")
+    there = {path.name for path in folder.iterdir()}
+    others = sorted(there - set(_OURS) if _MARK in there else there)
+    if others:
+        raise HardiotError(f"{folder} has files of others ({others[0]}): name another with --docs")
     for name in _OURS:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

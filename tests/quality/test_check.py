@@ -113,12 +113,13 @@ def test_what_fails_is_on_its_page_with_gateway_and_hour(site, lake_settings, tm
 def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     (tmp_path / "static").mkdir()
-    with pytest.raises(HardiotError, match=r"thesis.txt.*--docs"):
+    with pytest.raises(HardiotError, match=r"has files of others \(static\).*--docs"):
         Judge(tmp_path, "test", NOW_MS)
-    (tmp_path / "thesis.txt").unlink()
-    with pytest.raises(HardiotError, match="static"):
-        Judge(tmp_path, "test", NOW_MS)
-    assert (tmp_path / "static").exists()
+    assert (tmp_path / "thesis.txt").exists()
+    Judge(tmp_path / "pages", "test", NOW_MS)
+    (tmp_path / "pages" / "thesis.txt").touch()
+    with pytest.raises(HardiotError, match=r"thesis\.txt"):
+        Judge(tmp_path / "pages", "test", NOW_MS)
 
 
 def test_facilities_with_limits_of_their_own_are_a_suite_of_their_own(site, lake_settings) -> None:
