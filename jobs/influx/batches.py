@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from jobs.influx.erasure import Erasure
 from udfs.records import Record
 
 MAX_RECORD_BYTES = 16 * 2**20
@@ -25,10 +26,14 @@ class Part:
 
 @dataclass(eq=False)
 class Batch:
-    """What is written by one request. offsets: where to go on, by partition, once it is written."""
+    """What is written by one request. offsets: where to go on, by partition, once it is written.
+
+    erasure: what is deleted before.
+    """
 
     parts: list[Part] = field(default_factory=list)
     offsets: dict[Partition, int] = field(default_factory=dict)
+    erasure: Erasure | None = None
     size: int = 0
     record_bytes: int = 0
 
@@ -49,8 +54,21 @@ class Batcher:
         self._full: list[Batch] = []
         self._open = Batch()
 
-    def add(self, record: Record, lines: pa.StringArray, appended_ms: int) -> None:
-        """A record's lines; none: only its offset has to be noted, in its place."""
+    def add(
+        self,
+        record: Record,
+        lines: pa.StringArray,
+        appended_ms: int,
+        erasure: Erasure | None = None,
+    ) -> None:
+        """A record's lines; none: only its offset has to be noted, in its place.
+
+        erasure: what is deleted before its first line, and so after all lines that came before.
+        """
+        if erasure is not None:
+            if not self.empty:
+                self._close()
+            self._open.erasure = erasure
         at = 0
         while at < len(lines):
             some = lines.slice(at, self._lines - self._open.size)
@@ -66,7 +84,7 @@ class Batcher:
 
     def take(self, all_of_it: bool) -> Batch | None:
         """The oldest batch that is full; with `all_of_it`, also one that is not."""
-        if not self._full and all_of_it and self._open.offsets:
+        if not self._full and all_of_it and not self.empty:
             self._close()
         return self._full.pop(0) if self._full else None
 
@@ -77,7 +95,7 @@ class Batcher:
     @property
     def empty(self) -> bool:
         """Whether there is nothing that waits for more."""
-        return not self._open.offsets
+        return not (self._open.offsets or self._open.parts)
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._full

@@ -11,14 +11,16 @@ import email.utils
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from jobs.common.errors import SettingsError
+from jobs.influx.erasure import Erasure
 from jobs.influx.policy import Group, Policy
 
 _GZIP = 31  # zlib's number for gzip's format
@@ -88,16 +90,50 @@ class Bucket:
         self._org = group.org or policy.org
         self._timeout_ms = round(timeout_s * 1000)
         self._token = group.token()
-        self._service: Any = None  # a WriteService, which has no types
+        self._client: Any = None  # its calls have no types
 
     def write(self, parts: Iterable[bytes | memoryview]) -> Answer:
         """Write lines with times in seconds. What fails is an answer, too."""
+        from influxdb_client.service.write_service import WriteService  # half a second
+
+        service: Any = WriteService
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         data = b"".join([*map(packer.compress, parts), packer.flush()])
-        try:
-            self._connected().post_write(
+        return self._answer(
+            lambda client: service(client.api_client).post_write(
                 self._org, self.name, data, precision="s", content_encoding="gzip"
             )
+        )
+
+    def erase(self, minute: Erasure) -> Answer:
+        """Delete the points of a gateway's minute, if those that have to go are there."""
+        start = datetime.fromtimestamp(minute.second, tz=UTC)
+
+        def call(client: Any) -> None:
+            if self._has_values(client, minute):
+                end = start + timedelta(seconds=59)
+                client.delete_api().delete(start, end, minute.predicate, self.name, self._org)
+
+        return self._answer(call)
+
+    def _has_values(self, client: Any, minute: Erasure) -> bool:
+        try:
+            queries = minute.queries(self.name)
+            return any(client.query_api().query(query, self._org) for query in queries)
+        except _api_exception() as error:
+            if getattr(error, "status", 0) in (401, 403, 404):  # a token that may only write
+                return True
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _answer(self, call: Callable[[Any], object]) -> Answer:
+        try:
+            call(self._connected())
         except ReadTimeoutError:
             return Answer(_NO_ANSWER, "timeout: it may still be executed")
         except (HTTPError, OSError) as error:
@@ -106,22 +142,13 @@ class Bucket:
             return self._refusal(error)
         return Answer(204)
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._service is not None:
-            self._service.api_client.rest_client.pool_manager.clear()
-            self._service = None
-
     def _connected(self) -> Any:
-        from influxdb_client.client.influxdb_client import InfluxDBClient  # half a second
-        from influxdb_client.service.write_service import WriteService
+        from influxdb_client.client.influxdb_client import InfluxDBClient
 
-        service: Any = WriteService
-        if self._service is None:
+        if self._client is None:
             token = self._token.get_secret_value()
-            client = InfluxDBClient(self._url, token, org=self._org, timeout=self._timeout_ms)
-            self._service = service(client.api_client)
-        return self._service
+            self._client = InfluxDBClient(self._url, token, org=self._org, timeout=self._timeout_ms)
+        return self._client
 
     def _refusal(self, error: Any) -> Answer:
         text = str(error.body or error.reason or "")

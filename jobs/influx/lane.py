@@ -126,9 +126,11 @@ class Lane(Thread):
             self._began_s = time.monotonic()
         appended_ms = message.timestamp()[1]
         found = self._points_of(record, appended_ms) if self._is_mine(record) else None
-        if found is not None:
-            self._metrics.held_back(self._group, found.held_back)
-        self._batcher.add(record, found.lines if found else (), appended_ms)
+        if found is None:
+            self._batcher.add(record, (), appended_ms)
+            return
+        self._metrics.held_back(self._group, found.held_back)
+        self._batcher.add(record, found.lines, appended_ms, found.erasure)
 
     def _is_mine(self, record: Record) -> bool:
         """Whether the record's facility, as its topic or key says, is of this group."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jobs.influx.erasure import Erasure, erasure_of
 from jobs.influx.lines import (
     CLOUD,
     CLOUD_MINUTE,
@@ -73,10 +74,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The lines of a record; `held_back` counts the points that are not among them."""
+    """The lines of a record; `held_back` counts the points that are not among them.
+
+    erasure: what has to be deleted before they are written.
+    """
 
     lines: pa.StringArray
     held_back: Counter[HeldBack] = field(default_factory=Counter)
+    erasure: Erasure | None = None
 
 
 class _Gateway:
@@ -118,7 +123,8 @@ class Points:
         names = (EDGE, EDGE_MINUTE) if edge else (CLOUD, CLOUD_MINUTE)
         lines = sensor_lines(names[0], rollup, series, rows, self._policy)
         # last, so that who sees a minute's own point sees its sensors' too
-        return Found(pa.concat_arrays([lines, minute_line(names[1], rollup, series)]), held)
+        lines = pa.concat_arrays([lines, minute_line(names[1], rollup, series)])
+        return Found(lines, held, None if edge else erasure_of(rollup, series, rows))
 
     def _series(self, gateway: _Gateway, rollup: MinuteRollup) -> Series:
         series = gateway.series.get(rollup.catalogue)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import structlog
 
 from jobs.influx.batches import Batch
 from jobs.influx.bucket import Answer, Bucket, Verdict
+from jobs.influx.erasure import Erasure
 from jobs.influx.letters import Letters
 from jobs.influx.lines import body
 from jobs.influx.metrics import Metrics
@@ -103,6 +104,8 @@ class Sender(Thread):
 
     def _send(self, batch: Batch) -> bool:
         """Write a batch. Returns: False: it was abandoned."""
+        if batch.erasure is not None and not self._erase(batch.erasure):
+            return False
         if not batch.size:
             return True
         answer = self._until_answered([part.lines for part in batch.parts])
@@ -122,11 +125,20 @@ class Sender(Thread):
         self._metrics.points(self._group, batch.size - refused)
         return True
 
+    def _erase(self, minute: Erasure) -> bool:
+        answer = self._until(lambda: self._bucket.erase(minute))
+        if answer is not None and answer.verdict is Verdict.LINES:  # then something stays
+            log.warning("not_erased", predicate=minute.predicate, said=answer.text)
+        return answer is not None
+
     def _until_answered(self, lines: list[pa.StringArray]) -> Answer | None:
-        """Write lines until that is done, or they are refused. Returns: None: to be abandoned."""
+        return self._until(lambda: self._bucket.write([body(some) for some in lines]))
+
+    def _until(self, ask: Callable[[], Answer]) -> Answer | None:
+        """Ask until it is done, or the lines are refused. Returns: None: to be abandoned."""
         delay_s = _FIRST_S
         while not self._halt.is_set():
-            answer = self._bucket.write([body(some) for some in lines])
+            answer = ask()
             self._metrics.refused(self._group, answer.verdict is Verdict.REFUSED)
             if answer.verdict in (Verdict.WRITTEN, Verdict.LINES):
                 if answer.expired:

@@ -31,10 +31,12 @@ _SPECIAL = r"([,= ])"
 class Series:
     """Of one catalogue of n sensors.
 
+    sensor: n names, as InfluxDB has them.
     tags: n texts, as `,asset=pump-1,facility=plant-1,gateway=gw-1,sensor=flow `.
     plan: for each slot the entry of the policy, shape (n,), or NOBODY.
     """
 
+    sensor: pa.StringArray
     tags: pa.StringArray
     plan: npt.NDArray[np.int32]
     gateway_tags: str
@@ -51,15 +53,20 @@ def series_of(catalogue: Catalogue, policy: Policy) -> Series:
         _tag("asset", catalogue.asset), site, _tag("sensor", catalogue.name), ""
     )
     plan = policy.plan(catalogue)
-    return Series(_told_apart(tags, plan), plan, f"{site} ")
+    return Series(writable(catalogue.name), _told_apart(tags, plan), plan, f"{site} ")
 
 
-def escaped(texts: Sequence[str]) -> pa.StringArray:
-    """Texts as values of tags; characters that no line can hold are replaced."""
+def writable(texts: Sequence[str]) -> pa.StringArray:
+    """Texts without the characters that no line can hold."""
     found = pa.array(texts, pa.string())
     for pattern, instead in _UNWRITABLE:
         found = pc.replace_substring_regex(found, pattern, instead)
-    return pc.replace_substring_regex(found, _SPECIAL, r"\\\1")
+    return found
+
+
+def escaped(texts: Sequence[str]) -> pa.StringArray:
+    """Texts as values of tags."""
+    return pc.replace_substring_regex(writable(texts), _SPECIAL, r"\\\1")
 
 
 def _tag(name: str, texts: Sequence[str]) -> pa.StringArray:

@@ -49,6 +49,28 @@ def test_a_restated_minute_replaces_its_points_and_a_replay_does_not_take_it_bac
         site.wait_for(bucket, stored(of, [*first, again[0], rollup(of, 3)]))
 
 
+def test_a_minute_that_is_restated_to_no_good_reading_has_no_mean(site: Site) -> None:
+    """Also when all its revisions are in one request; other minutes and gateways stay."""
+    of, other = catalogue("emptied-1"), catalogue("emptied-1", gateway="gw-2")
+    bucket = site.bucket("emptied", "emptied-*")
+    site.know(of, other)
+    before = [rollup(of, 0), rollup(of, 1), rollup(other, 0)]
+    count, nan = np.array([60, 0, 60, 60], np.uint32), np.array([1, np.nan, 1, 1])
+    last = rollup(of, 0, revision=2)
+    columns = {n: getattr(last, n) * nan for n in ("min", "max", "first", "last")}
+    columns |= {n: np.nan_to_num(getattr(last, n) * nan) for n in ("sum", "sum_sq")}
+    emptied = replace(last, count=count, **columns)
+    site.send(*before, emptied)
+    expected = stored(of, [*before[:2], emptied]) | stored(other, before[2:])
+    missing = [fields for fields in expected.values() if fields.get("count") == 0]
+    assert missing == [{"sum": 0.0, "count": 0, "bad": 0}]
+    with site.publisher(site.server.url):
+        site.wait_for(bucket, expected)
+        site.send(*before)
+        site.wait_for(bucket, expected)
+        assert site.letters("emptied-1") == []
+
+
 def test_names_of_all_kinds_are_told_apart_by_the_server_as_by_us(site: Site) -> None:
     names = ("a b", "a,b", "a=b", 'a"b', "°C \N{SNOWMAN}", "a\\b", "flow", "flow", "")
     of = catalogue("names-1", sensors=len(names), name=names, asset=("p 1",) * 8 + ("",))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs.influx import sift as module
 from jobs.influx.batches import MAX_RECORD_BYTES, Batch, Batcher, Part
 from jobs.influx.bucket import Answer
+from jobs.influx.erasure import Erasure
 from jobs.influx.sift import sift
 from udfs.records import Record
 
@@ -139,6 +140,20 @@ def test_every_line_once_and_no_offset_before_its_lines(
     for batch in batches:
         done |= batch.offsets
     assert done == last
+
+
+def test_what_is_deleted_goes_between_the_lines_before_and_its_own() -> None:
+    gone = Erasure("plant-1", "gw-1", 0, ("flow",))
+    batcher = Batcher(10)
+    batcher.add(record(0), text("a"), 0)
+    batcher.add(record(1), text("b"), 0, gone)
+    batcher.add(record(2), text("c"), 0)
+    batcher.add(record(3), text("d"), 0, gone)
+    assert [(batch.size, batch.erasure) for batch in taken(batcher)] == [
+        (1, None),
+        (2, gone),
+        (1, gone),
+    ]
 
 
 def test_only_full_batches_unless_all_is_wanted() -> None:
