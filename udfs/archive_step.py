@@ -25,7 +25,9 @@ from udfs.state import BadState, pack, unpack
 
 CHUNKS = "chunks"
 FIRST = 1  # revision of the closed minute; late readings of it have higher ones
-LATE_AFTER_MS = 10_000  # late batches of a minute come together: they wait for each other
+# late batches of a minute come together: they wait for each other, its second lot twice as long as
+# the first, the third three times. So no minute gets to the 255 revisions that a table can note
+LATE_AFTER_MS = 10_000
 EXPIRE_EVERY_MS = 10_000
 PATIENCE_MS = 26 * 3600 * 1000
 MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -37,7 +39,8 @@ class ArchiveStep:
     """The step of job archive_readings. See `udfs.step.Step`.
 
     late_seen: numbers that came late, so that a repeat is known. revisions: the last one of each
-    minute that had late readings. late: minutes with late readings that were not given out yet.
+    minute that had late readings; forgotten: the highest of those that are not remembered any more.
+    late: minutes with late readings that were not given out yet.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class ArchiveStep:
         self._late: dict[int, RawMinute] = {}
         self._late_seen: dict[Position, None] = {}
         self._revisions: dict[int, int] = {}
+        self._forgotten = 0
         self._expire_ms = 0
         self._event_time_ms = 0
 
@@ -99,7 +103,7 @@ class ArchiveStep:
 
     def on_timer(self, now_ms: int) -> list[Output]:
         """Give out late readings that rested, and give up holes that are too old."""
-        due = [m for m in self._late.values() if m.arrival_ms + LATE_AFTER_MS <= now_ms]
+        due = [m for m in self._late.values() if self._late_ms(m) <= now_ms]
         due.sort(key=lambda minute: minute.start_ms)
         outputs = [output for minute in due for output in self._give_late(minute)]
         if self._expire_ms and now_ms >= self._expire_ms:
@@ -110,7 +114,7 @@ class ArchiveStep:
 
     def wake_at(self) -> int | None:
         """When late readings have rested, or holes are looked at."""
-        due = [minute.arrival_ms + LATE_AFTER_MS for minute in self._late.values()]
+        due = [self._late_ms(minute) for minute in self._late.values()]
         if self._expire_ms:
             due.append(self._expire_ms)
         return min(due, default=None)
@@ -151,16 +155,28 @@ class ArchiveStep:
 
     def _give_late(self, minute: RawMinute) -> list[Output]:
         del self._late[minute.start_ms]
-        return self._give(minute, self._revisions.pop(minute.start_ms, FIRST) + 1)
+        return self._give(minute, self._next_revision(minute.start_ms))
+
+    def _next_revision(self, start_ms: int) -> int:
+        """Above every one that the minute may have had: one that is forgotten counts as it was."""
+        return self._revisions.get(start_ms, max(self._forgotten, FIRST)) + 1
+
+    def _late_ms(self, minute: RawMinute) -> int:
+        """When late readings of a minute are given out."""
+        return minute.arrival_ms + LATE_AFTER_MS * (self._next_revision(minute.start_ms) - FIRST)
 
     def _give(self, minute: RawMinute, revision: int) -> list[Output]:
         """One chunk; more of them where a minute holds more than a chunk may."""
         lots = _lots(minute.batches())
         last = revision + len(lots) - 1
         if last > FIRST:
+            self._revisions.pop(
+                minute.start_ms, None
+            )  # the one with news is the last to be forgotten
             self._revisions[minute.start_ms] = last
         if len(self._revisions) > _MAX_LATE:
-            del self._revisions[next(iter(self._revisions))]
+            oldest = next(iter(self._revisions))
+            self._forgotten = max(self._forgotten, self._revisions.pop(oldest))
         return [
             self._output(minute.start_ms, lot, revision + place) for place, lot in enumerate(lots)
         ]
@@ -192,6 +208,7 @@ class ArchiveStep:
             "gateway": self.gateway,
             "expire_ms": self._expire_ms,
             "event_time_ms": self._event_time_ms,
+            "forgotten": self._forgotten,
             "late_seen": np.array(list(self._late_seen), np.int64).reshape(-1, 2),
             "revisions": np.array(list(self._revisions.items()), np.int64).reshape(-1, 2),
         }
@@ -211,6 +228,7 @@ class ArchiveStep:
         step = cls(fields["facility"], fields["gateway"], patience_ms)
         step._open.take_fields(fields)
         step._expire_ms, step._event_time_ms = fields["expire_ms"], fields["event_time_ms"]
+        step._forgotten = fields["forgotten"]
         step._late_seen = {Position(*row): None for row in fields["late_seen"].tolist()}
         step._revisions = dict(map(tuple, fields["revisions"].tolist()))
         for name, value in fields.items():
