@@ -78,13 +78,19 @@ def read_metadata(name: str, data: bytes) -> dict[str, Any]:
     return found
 
 
-def move_metadata(metadata: dict[str, Any], location: str, change: Change) -> bytes:
+def move_metadata(
+    metadata: dict[str, Any], location: str, change: Change, forget: str | None = None
+) -> bytes:
     """The same table elsewhere: snapshots with their summaries stay, the log of what the metadata
-    were before goes, for those files are not in a backup."""
+    were before goes, for those files are not in a backup.
+
+    Args: forget: a key of the summaries that means nothing where the table goes.
+    """
     old = str(metadata["location"])
     moved = metadata | {"location": location, "metadata-log": []}
     for snapshot in moved["snapshots"]:
         snapshot["manifest-list"] = change(snapshot["manifest-list"])
+        snapshot.get("summary", {}).pop(forget, None)
     for each in (*moved.get("statistics", ()), *moved.get("partition-statistics", ())):
         each["statistics-path"] = change(each["statistics-path"])
     moved["properties"] = {

@@ -15,6 +15,7 @@ from pathlib import Path
 from pyiceberg.table import Table
 
 from jobs.backup.manifest import PIECE
+from jobs.lake.maintain.listing import key_of
 
 JOB, OPERATOR, CHECKPOINT = "flink.job-id", "flink.operator-id", "flink.max-committed-checkpoint-id"
 _NAME = rb"([0-9a-f]{32})-([\w-]+?)-\d{5}-\d+-(\d+)-\d{5}[\w-]*\.avro"
@@ -33,7 +34,9 @@ class Waiting:
 
 def waiting(table: Table, savepoint: Path) -> list[Waiting]:
     """The manifests of a table that a savepoint names and no snapshot has, in order."""
-    place = re.escape(f"{table.location().rstrip('/')}/metadata/".encode())
+    # Java writes file:/ where the table has file:///, and s3a: for s3:
+    folder = key_of(table.location()).removeprefix("s3:").rstrip("/")
+    place = re.escape(f"{folder}/metadata/".encode())
     pattern = re.compile(place + b"(" + _NAME + b")")
     found = {
         Waiting(job.decode(), operator.decode(), int(checkpoint), name.decode())

@@ -60,10 +60,9 @@ class Restore:
 
     def plan(self) -> list[str]:
         """What will be done. Raises: BackupError: all that is wrong, with it or the place."""
-        wrong = [f"{self._folder}: {line}" for line in mistakes(self._folder, self.manifest)]
-        if {"kafka", "offsets"} <= set(self._parts):
-            wrong.append("offsets: mean nothing in new topics: leave out kafka or offsets")
-        if not wrong:  # what is damaged is not read
+        damaged = [f"{self._folder}: {line}" for line in mistakes(self._folder, self.manifest)]
+        wrong = [*damaged, *self._choice()]
+        if not damaged:  # what is damaged is not read
             wrong += self._look()
         if wrong:
             raise BackupError("\n".join(wrong))
@@ -84,6 +83,17 @@ class Restore:
             found += savepoints.commands(self._folder)
         return found
 
+    def _choice(self) -> Iterator[str]:
+        """What is wrong with the parts that are wanted."""
+        kafka = {"kafka", "offsets"} & set(self._parts)
+        if len(kafka) > 1:
+            yield "offsets: mean nothing in new topics: leave out kafka or offsets"
+        if "flink" in self._parts and not kafka:
+            yield (
+                "flink: a job goes on from its group where its savepoint has no offset: restore "
+                "kafka (it is new) or offsets (it was not lost), too"
+            )
+
     def _look(self) -> Iterator[str]:
         for name in self._parts:
             if name not in self.manifest.counts:
@@ -101,7 +111,8 @@ class Restore:
         places = self._places
         if name == "lake":
             catalog = self._stack.enter_context(open_catalog(places.lake))
-            return TablesBack(self._folder, self.manifest, catalog, places.lake)
+            new = "kafka" in self._parts
+            return TablesBack(self._folder, self.manifest, catalog, places.lake, new)
         if name == "influx":
             server = Server(places.influx, places.influx_token)
             self._stack.callback(server.close)

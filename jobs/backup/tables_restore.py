@@ -29,18 +29,28 @@ from jobs.backup.moved import (
 from jobs.backup.pending import CHECKPOINT, JOB, OPERATOR, Waiting, by_commit
 from jobs.backup.tables import PART, folder_of
 from jobs.lake.commit import commit
+from jobs.lake.event_tables import OFFSETS
 from jobs.lake.maintain.listing import listed
 from jobs.lake.settings import LakeSettings
 
 
 class TablesBack:
-    """What a backup has of the lake, and where it goes."""
+    """What a backup has of the lake, and where it goes.
+
+    new_kafka: its topics begin anew, so what tables say of their offsets is of others.
+    """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, catalog: Catalog, settings: LakeSettings
+        self,
+        folder: Path,
+        manifest: Manifest,
+        catalog: Catalog,
+        settings: LakeSettings,
+        new_kafka: bool = False,
     ) -> None:
         self._manifest, self._catalog = manifest, catalog
         self._settings = settings
+        self._forget = OFFSETS if new_kafka else None
         names = manifest.counts.get(PART, {})
         self._tables = [_Back(folder_of(folder, name), name) for name in names]
 
@@ -71,7 +81,7 @@ class TablesBack:
         moves = [each.to(self._catalog, space) for each in self._tables]
         if full := [move.location for move in moves if move.is_full()]:
             raise BackupError("\n".join(f"{place}: not empty" for place in full))
-        heads = [move.files() for move in moves]
+        heads = [move.files(self._forget) for move in moves]
         for move, head in zip(moves, heads, strict=True):
             move.register(self._catalog, space, head)
 
@@ -138,7 +148,7 @@ class _Move:
         """Whether some file is there already."""
         return next(iter(listed(self._staged)), None) is not None
 
-    def files(self) -> str:
+    def files(self, forget: str | None) -> str:
         """Write all files. Returns: the path of the metadata."""
         back, sizes = self._back, dict[str, int]()
         if back.with_data:
@@ -155,7 +165,7 @@ class _Move:
             for each in back.metadata.get(kind, ()):
                 self._plain(each["statistics-path"])
         head = f"{self.location}/{back.metadata_name.replace('.gz.', '.')}"
-        data = move_metadata(back.metadata, self.location, self._moved)
+        data = move_metadata(back.metadata, self.location, self._moved, forget)
         self._write(head, io.BytesIO(data))
         return head
 

@@ -93,11 +93,16 @@ def is_kept(topic: Mapping[str, Any]) -> bool:
 def store_offsets(store: Store, bootstrap: str) -> dict[str, Any]:
     """How far each consumer group is. Returns: counts."""
     admin = connect(bootstrap)
-    listed = admin.list_consumer_groups().result(LIMIT_S)
-    names = sorted(g.group_id for g in listed.valid if not g.group_id.startswith(_PASSING))
+    names = groups_of(admin)
     groups = {name: places for name in names if (places := _committed(admin, name))}
     store.write_json(OFFSETS, groups)
     return {"groups": len(groups), "partitions": sum(map(len, groups.values()))}
+
+
+def groups_of(admin: AdminClient) -> list[str]:
+    """Groups that last."""
+    listed = admin.list_consumer_groups().result(LIMIT_S)
+    return sorted(g.group_id for g in listed.valid if not g.group_id.startswith(_PASSING))
 
 
 def _committed(admin: AdminClient, group: str) -> list[list[Any]]:

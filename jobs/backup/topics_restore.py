@@ -18,7 +18,15 @@ from confluent_kafka import (
 from confluent_kafka.admin import NewTopic
 
 from jobs.backup.manifest import BackupError
-from jobs.backup.topics import LIMIT_S, OFFSETS, RECORDS, TOPICS, connect, is_kept
+from jobs.backup.topics import (
+    LIMIT_S,
+    OFFSETS,
+    RECORDS,
+    TOPICS,
+    connect,
+    groups_of,
+    is_kept,
+)
 from jobs.common.topics import MAX_TOPICS_A_REQUEST
 
 
@@ -92,7 +100,11 @@ class TopicsBack:
 
 
 class OffsetsBack:
-    """Consumer groups back to where they were, on a Kafka that was not lost."""
+    """Consumer groups back to where they were, on a Kafka that was not lost.
+
+    A partition of which a group had read nothing has no offset in a savepoint either: the job goes
+    on there from its group's, so what was committed since has to go.
+    """
 
     def __init__(self, folder: Path, bootstrap: str) -> None:
         self._bootstrap, self._admin = bootstrap, connect(bootstrap)
@@ -100,16 +112,13 @@ class OffsetsBack:
         self._groups = {
             name: [TopicPartition(*place) for place in places] for name, places in found.items()
         }
+        self._there = groups_of(self._admin)
 
     def mistakes(self) -> Iterator[str]:
         """Groups at work, and offsets that this Kafka never had: it is another one."""
-        listed = self._admin.describe_consumer_groups(list(self._groups)) if self._groups else {}
+        listed = self._admin.describe_consumer_groups(self._there) if self._there else {}
         for name, answer in sorted(listed.items()):
-            try:
-                members = answer.result(LIMIT_S).members
-            except KafkaException:  # it is not there, as it should be
-                continue
-            if members:
+            if members := answer.result(LIMIT_S).members:
                 yield f"group {name}: {len(members)} members are at work: stop them first"
         yield from self._strange()
 
@@ -133,9 +142,17 @@ class OffsetsBack:
         """What will be done."""
         for name, places in self._groups.items():
             yield f"group {name}: {len(places)} partitions back to where they were"
+        for name in sorted(set(self._there) - set(self._groups)):
+            yield f"group {name}: was not there: removed, so that it begins anew"
 
     def restore(self) -> None:
         """Raises: BackupError: Kafka refuses."""
+        gone = self._admin.delete_consumer_groups(self._there) if self._there else {}
+        for name, answer in gone.items():
+            try:
+                answer.result(LIMIT_S)
+            except KafkaException as error:
+                raise BackupError(f"group {name}: {error}") from None
         for name, places in self._groups.items():
             self._alter(name, places)
 

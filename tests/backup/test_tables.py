@@ -15,10 +15,13 @@ from jobs.backup.pending import CHECKPOINT, JOB, OPERATOR, committed
 from jobs.backup.store import Store
 from jobs.backup.tables import PART, Newer, copy_tables, hold, pin
 from jobs.backup.tables_restore import TablesBack
+from jobs.lake.catalog import open_catalog
 from jobs.lake.commit import COMMIT_ID, commit
+from jobs.lake.event_tables import OFFSETS
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import CHUNKS, READINGS, ROLLUPS, TABLES, load_table
+from tests.backup.conftest import lake_in
 from tests.lake.compaction_plant import HOUR_MS, T0, Site, chunk, hour, write_chunks
 
 SETTLED = T0 + 5 * HOUR_MS
@@ -101,6 +104,24 @@ def test_every_value_and_the_history_come_back_in_another_place(
     chunks = load_table(empty, elsewhere, CHUNKS)
     assert committed(chunks, FLINK) == 7
     assert all(COMMIT_ID in summary for summary in summaries(chunks))
+
+
+def test_offsets_of_a_kafka_that_is_lost_are_forgotten_and_else_kept(
+    place: Place, tmp_path: Path, empty: Catalog, elsewhere: LakeSettings
+) -> None:
+    commit(
+        place.site.table(CHUNKS),
+        [write_chunks(place.site.table(CHUNKS), hour(1)[23:24])],
+        summary={OFFSETS: '[["alerts", 0, 7]]'},
+    )
+    back_up(tmp_path / "b", place)
+    restore(tmp_path / "b", empty, elsewhere)
+    assert summaries(load_table(empty, elsewhere, CHUNKS))[-1][OFFSETS] == '[["alerts", 0, 7]]'
+    new = lake_in(tmp_path / "new")
+    with open_catalog(new) as catalog:
+        TablesBack(tmp_path / "b", read(tmp_path / "b"), catalog, new, new_kafka=True).restore()
+        last = summaries(load_table(catalog, new, CHUNKS))[-1]
+    assert OFFSETS not in last and COMMIT_ID in last
 
 
 def test_nothing_in_the_restored_place_names_the_old_one(
@@ -201,7 +222,13 @@ def savepoint(folder: Path, table: Table, checkpoint: int, minutes: range) -> No
             ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=0, data_file=made)
         )
     folder.mkdir(exist_ok=True)
-    state = b"\x00\x01state" * 9 + f"\xfe{table.location()}/metadata/{name}\x02".encode("latin1")
+
+    def as_java(path: str) -> str:
+        return path.replace("file:///", "file:/")
+
+    state = b"\x00\x01state" * 9 + f"\xfe{as_java(table.location())}/metadata/{name}\x02".encode(
+        "latin1"
+    )
     with (folder / "_metadata").open("ab") as sink:
         sink.write(state)
 
