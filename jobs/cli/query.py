@@ -111,6 +111,9 @@ def rollups(
     since: SinceOption = None,
     until: UntilOption = None,
     every: Annotated[str, typer.Option(help="Length of a row: 1m, 15m, 1h, 1d, ...")] = "1m",
+    prepared: Annotated[
+        bool, typer.Option(help="Hours and days as maintenance made them last: years in a second.")
+    ] = False,
     output: FormatOption = QueryFormat.TABLE,
     file: FileOption = None,
     limit: LimitOption = None,
@@ -122,7 +125,9 @@ def rollups(
     """
     with _lake(bootstrap) as lake:
         asked = {"sensor": sensor, "asset": asset, "gateway": gateway, "kind": kind}
-        found = lake.rollups(facility, **asked, since=since, until=until, every=every)
+        found = lake.rollups(
+            facility, **asked, since=since, until=until, every=every, prepared=prepared
+        )
         _write("rollups", found, output, file, limit)
 
 

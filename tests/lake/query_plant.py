@@ -130,7 +130,7 @@ class Plant:
         there = set(zip(cloud["gateway"].to_pylist(), _ms(cloud["minute"]), strict=True))
         minutes = {(one.gateway, one.minute_ms) for one in found}
         if new := self._rows(facility, sorted(minutes - there)):
-            commit(table, add=[write_parquet(table, new, row_group_rows=20)])
+            commit(table, add=[write_parquet(table, _in_order(new), row_group_rows=20)])
             yield "rollups"
         late = {(c.gateway, c.minute_ms) for c in found if c.revision > 1} & there
         if late:
@@ -140,10 +140,9 @@ class Plant:
                     for key in zip(have["gateway"].to_pylist(), _ms(have["minute"]), strict=True)
                 ]
             )
-            rows = pa.concat_tables(
+            rows = _in_order(
                 [have.filter(keep).cast(ROLLUPS_SCHEMA), *self._rows(facility, sorted(late))]
             )
-            rows = rows.sort_by([(name, "ascending") for name in ("gateway", "slot", "minute")])
             commit(table, add=[write_parquet(table, rows, row_group_rows=20)], remove=files)
             yield "replaced"
 
@@ -178,6 +177,11 @@ class Plant:
         files = data_files(table, EqualTo("facility", facility))
         rows = table.scan(row_filter=EqualTo("facility", facility)).to_arrow().cast(READINGS_SCHEMA)
         commit(table, add=[write_parquet(table, merge([rows]), row_group_rows=5)], remove=files)
+
+
+def _in_order(rows: Sequence[pa.Table]) -> pa.Table:
+    order = [(name, "ascending") for name in ("gateway", "slot", "minute")]
+    return pa.concat_tables(rows).sort_by(order)
 
 
 def make_tables(catalog: Catalog, settings: LakeSettings) -> None:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.lake.query.buckets import Buckets, from_minutes, joined
-from jobs.lake.query.rollups import every_ms, finished
+from jobs.lake.query.buckets import Buckets, from_minutes, from_prepared, joined, once
+from jobs.lake.query.rollups import every_ms, finished, prepared
 from jobs.lake.query.scope import QueryError
+from udfs.archive.coarser import fold_minutes
 from udfs.archive.schemas import ROLLUPS_SCHEMA
 
 MINUTE_MS = 60_000
@@ -29,7 +30,7 @@ ROWS = st.lists(
         st.integers(-4, 4),
         st.booleans(),
     ),
-    unique_by=lambda row: row[:4],
+    unique_by=lambda row: row[:3],
     max_size=40,
 )
 
@@ -67,10 +68,11 @@ def slowly(rows: list[Any], minutes: int) -> dict[tuple[Any, ...], dict[str, Any
             "min": min(v for _, v in values) - 1 if values else None,
             "max": max(v for _, v in values) + 1 if values else None,
             "bad": sum(r[1] for r in some), "minutes": len(some),
-            "edge": sum(r[3] == "edge" for r in some), "complete": all(r[6] for r in some),
+            "edge": sum(r[3] == "edge" for r in some),
+            "complete": all(r[6] for r in some) and len(some) == minutes,
             "missing": sum(not r[6] for r in some), "revision": max(1 + r[4] for r in some),
-            "first of": {v - 0.5 for m, v in values if m == values[0][0]},
-            "last of": {v + 0.5 for m, v in values if m == values[-1][0]},
+            "first": values[0][1] - 0.5 if values else None,
+            "last": values[-1][1] + 0.5 if values else None,
         }  # fmt: skip
     return found
 
@@ -83,17 +85,12 @@ def test_the_same_as_the_obvious_way_however_rows_come(
     buckets, ends = Buckets(minutes * MINUTE_MS), sorted({0, *cuts, len(rows)})
     for low, high in pairwise(ends):
         buckets.add(joined(from_minutes(table(rows[low:high]), minutes * MINUTE_MS)))
-    found = finished(buckets.take(10**15)).to_pylist()
+    found = finished(buckets.take(10**15), minutes * MINUTE_MS).to_pylist()
     wanted = slowly(rows, minutes)
     keys = [(r["gateway"], r["slot"], int(r["time"].timestamp()) // 60) for r in found]
     assert keys == sorted(wanted)
     for key, row in zip(keys, found, strict=True):
-        expected = wanted[key]
-        assert {name: row[name] for name in expected if not name.endswith(" of")} == {
-            name: value for name, value in expected.items() if not name.endswith(" of")
-        }
-        for end in ("first", "last"):  # of a minute that has two rows, either
-            assert row[end] in expected[f"{end} of"] or (not row["count"] and row[end] is None)
+        assert {name: row[name] for name in wanted[key]} == wanted[key]
         assert (row["sensor"], row["unit"]) == (f"s{row['slot']}", "m3/h")
 
 
@@ -112,14 +109,43 @@ def test_what_is_over_is_given_at_once_and_the_rest_stays() -> None:
 def test_numbers_that_are_no_readings_stay_out() -> None:
     """A minute of bad readings only has sums of 0, and no minimum."""
     rows = [("gw-1", 1, 0, "cloud", 0, 3, True), ("gw-1", 1, 1, "cloud", 0, 3, True)]
-    (row,) = finished(joined(from_minutes(table(rows), 5 * MINUTE_MS))).to_pylist()
+    (row,) = finished(joined(from_minutes(table(rows), 5 * MINUTE_MS)), 5 * MINUTE_MS).to_pylist()
     assert (row["count"], row["bad"], row["sum"]) == (0, 2, 0)
     assert [row[name] for name in ("mean", "min", "max", "first", "last")] == [None] * 5
     as_nan = table(rows).to_pylist()
     for each in as_nan:  # as a writer in another language may say it
         each.update(dict.fromkeys(("min", "max", "first", "last"), math.nan))
     rows_nan = pa.Table.from_pylist(as_nan, schema=ROLLUPS_SCHEMA)
-    assert finished(joined(from_minutes(rows_nan, 5 * MINUTE_MS))).to_pylist() == [row]
+    as_read = joined(from_minutes(rows_nan, 5 * MINUTE_MS))
+    assert finished(as_read, 5 * MINUTE_MS).to_pylist() == [row]
+
+
+def test_a_minute_of_cloud_and_edge_is_one_minute() -> None:
+    rows = [("gw-1", 0, 0, "cloud", 1, 3, True), ("gw-1", 0, 0, "edge", 2, 4, True)]
+    rows += [("gw-1", 0, 1, "edge", 1, 5, True), ("gw-1", 1, 1, "edge", 1, 5, True)]
+    made = joined(once(from_minutes(table(rows), 2 * MINUTE_MS)))
+    both, other = finished(made, 2 * MINUTE_MS).to_pylist()
+    assert (both["minutes"], both["edge"], both["count"], both["complete"]) == (2, 2, 4, True)
+    assert (other["minutes"], other["edge"], other["complete"]) == (1, 1, False)
+
+
+def test_prepared_hours_are_what_their_minutes_are() -> None:
+    """Both are made of the same rows, one way here, the other by the maintenance."""
+    rows = [("gw-1", slot, minute, "cloud", slot, minute % 5, True) for slot in (0, 1, 2)
+            for minute in range(130) if minute != 77]  # fmt: skip
+    kept = fold_minutes(table(rows))
+    names = ("sum", "count", "mean", "min", "max", "first", "last", "minutes", "complete", "time")
+    for hours in (1, 3):
+        step_ms = hours * 60 * MINUTE_MS
+        here = finished(joined(once(from_minutes(table(rows), step_ms))), step_ms)
+        there = finished(joined(from_prepared(kept, step_ms)), step_ms)
+        assert here.select(names).to_pylist() == there.select(names).to_pylist()
+    hours = finished(joined(from_prepared(kept, 60 * MINUTE_MS)), 60 * MINUTE_MS)
+    assert hours["complete"].to_pylist() == [True, False, False] * 3
+    with pytest.raises(QueryError, match="only hours and days are prepared"):
+        prepared(90 * MINUTE_MS)
+    assert prepared(3 * 3_600_000).name == "rollups_hour"
+    assert prepared(2 * 86_400_000).name == "rollups_day"
 
 
 def test_how_long_a_time_is() -> None:

@@ -232,7 +232,7 @@ ACTIONS = st.lists(
 
 
 @given(actions=ACTIONS, between=st.booleans())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_reading_once_whatever_happens_meanwhile(
     actions: list[str], between: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -26,7 +26,7 @@ _CODES = pa.dictionary(pa.int32(), pa.string())
 _NAMES = ("facility", "gateway", *TEXTS)
 _TIME = pa.timestamp("us", tz="UTC")
 
-# first_us, last_us: the minutes of `first` and `last`
+# first_us, last_us: the minutes of `first` and `last`, where count is not 0
 BUCKETS_SCHEMA = pa.schema(
     [
         *(pa.field(name, _CODES) for name in _NAMES),
@@ -47,22 +47,47 @@ BUCKETS_SCHEMA = pa.schema(
 
 _ADDED = ("minutes", "edge", "missing", "count", "bad", "sum", "sum_sq")
 _UNKNOWN = ("min", "max", "first", "last")
-_NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+_NEVER = np.iinfo(np.int64).max
 
 
 def from_minutes(rows: pa.Table, every_ms: int) -> pa.Table:
     """Rows of table `rollups`, each as a bucket of its own."""
     minute_us = rows["minute"].cast(pa.int64()).to_numpy()
-    none = rows["count"].to_numpy() == 0
     edge = pc.equal(rows["source"], EDGE)
     columns: dict[str, Any] = {name: _coded(rows[name]) for name in _NAMES}
     columns |= {name: rows[name] for name in ("slot", "complete", "revision", *_ADDED[2:])}
     columns |= {"time_us": minute_us // (every_ms * 1000) * (every_ms * 1000)}
     columns |= {"minutes": np.ones(len(rows), np.int32), "edge": edge.cast(pa.int32())}
     columns |= {name: pc.fill_null(rows[name], np.nan) for name in _UNKNOWN}
-    columns |= {"first_us": np.where(none, _NEVER, minute_us) if none.any() else minute_us}
-    columns |= {"last_us": np.where(none, _ALWAYS, minute_us) if none.any() else minute_us}
+    columns |= {"first_us": minute_us, "last_us": minute_us}
     return pa.table(columns).select(BUCKETS_SCHEMA.names).cast(BUCKETS_SCHEMA)
+
+
+def from_prepared(rows: pa.Table, every_ms: int) -> pa.Table:
+    """Rows of table `rollups_hour` or `rollups_day`, each as a bucket of its own."""
+    time_us = rows["time"].cast(pa.int64()).to_numpy()
+    columns: dict[str, Any] = {name: _coded(rows[name]) for name in _NAMES}
+    columns |= {name: rows[name] for name in ("slot", "minutes", "complete", *_ADDED[3:])}
+    columns |= {"time_us": time_us // (every_ms * 1000) * (every_ms * 1000)}
+    columns |= {name: np.zeros(len(rows), np.int32) for name in ("edge", "missing", "revision")}
+    columns |= {name: pc.fill_null(rows[name], np.nan) for name in _UNKNOWN}
+    columns |= {"first_us": time_us, "last_us": time_us}
+    return pa.table(columns).select(BUCKETS_SCHEMA.names).cast(BUCKETS_SCHEMA)
+
+
+def once(rows: pa.Table) -> pa.Table:
+    """The same, where a minute that cloud and edge have rolled up counts as one.
+
+    Args: rows: of `from_minutes`, in order.
+    """
+    code = _coded(rows["gateway"]).combine_chunks().indices.to_numpy()
+    keys = (rows["first_us"].to_numpy(), rows["slot"].to_numpy(), code)
+    again = np.zeros(len(rows), np.bool_)
+    again[1:] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+    if not again.any():
+        return rows
+    minutes = pa.array((~again).astype(np.int32))
+    return rows.set_column(rows.column_names.index("minutes"), "minutes", minutes)
 
 
 class Buckets:
@@ -102,15 +127,17 @@ def joined(rows: pa.Table) -> pa.Table:
     old = {f.name: rows[f.name].to_numpy() for f in rows.schema if f.name not in _NAMES}
     new: Columns = {name: np.add.reduceat(old[name], starts) for name in _ADDED}
     new |= {name: old[name][starts] for name in ("slot", "time_us")}
+    none = bool((old["count"] == 0).any())
     new["complete"] = np.logical_and.reduceat(old["complete"], starts)
     new["revision"] = np.maximum.reduceat(old["revision"], starts)
     new["min"] = np.fmin.reduceat(old["min"], starts)
     new["max"] = np.fmax.reduceat(old["max"], starts)
-    new["first_us"] = np.minimum.reduceat(old["first_us"], starts)
-    new["last_us"] = np.maximum.reduceat(old["last_us"], starts)
-    for end in ("first", "last"):
+    for end, reduce, never in (("first", np.minimum, _NEVER), ("last", np.maximum, -_NEVER)):
+        time_us = old[f"{end}_us"]
+        time_us = np.where(old["count"] == 0, never, time_us) if none else time_us
+        new[f"{end}_us"] = reduce.reduceat(time_us, starts)
         chosen = np.repeat(new[f"{end}_us"], np.diff(starts, append=len(rows)))
-        new[end] = old[end][_where(old[f"{end}_us"] == chosen, starts)]
+        new[end] = old[end][_where(time_us == chosen, starts)]
     names = rows.select(_NAMES).take(starts)
     columns = [names[n] if n in _NAMES else pa.array(new[n]) for n in BUCKETS_SCHEMA.names]
     return pa.table(columns, names=BUCKETS_SCHEMA.names).cast(BUCKETS_SCHEMA)

@@ -46,10 +46,10 @@ ROLLUPS_COLUMNS = pa.schema(
         _field("sum", pa.float64(), "Sum of values.", OWN),
         _field("sum_sq", pa.float64(), "Sum of squares of values.", f"square of {OWN}"),
         _field("bad", pa.int64(), "Readings that may not enter a sum.", "readings"),
-        _field("minutes", pa.int32(), "Rows of minutes that are in it.", "minutes"),
-        _field("edge", pa.int32(), "Those that a gateway rolled up itself.", "minutes"),
-        _field("complete", pa.bool_(), "Whether no batch is missing in any of them."),
-        _field("missing", pa.int64(), "Batches known to be lost.", "batches"),
-        _field("revision", pa.int32(), "The highest one; above 1: restated."),
+        _field("minutes", pa.int32(), "Minutes that are in it.", "minutes"),
+        _field("edge", pa.int32(), "Rows that a gateway made; null: not said.", "minutes"),
+        _field("complete", pa.bool_(), "Whether all its minutes are there, without a hole."),
+        _field("missing", pa.int64(), "Batches known to be lost; null: not said.", "batches"),
+        _field("revision", pa.int32(), "The highest; above 1: restated. Null: not said."),
     ]
 )

@@ -32,7 +32,8 @@ from jobs.lake.query.nothing import Nothing
 from jobs.lake.query.qualities import Qualities, codes_of
 from jobs.lake.query.readings import read_readings
 from jobs.lake.query.result import Result
-from jobs.lake.query.rollups import every_ms, read_rollups
+from jobs.lake.query.rollups import every_ms, read_prepared, read_rollups
+from jobs.lake.query.rollups import prepared as prepared_table
 from jobs.lake.query.scope import ALL, Scope, When
 from jobs.lake.query.sql import NAMES, ask
 from jobs.lake.query.view import View
@@ -104,11 +105,14 @@ class Lake:
         since: When = None,
         until: When = None,
         every: str = "1m",
+        prepared: bool = False,
     ) -> Result:
         """Rollups by the minute, or of longer times; those of a sensor in the order of time.
 
         Args: every: "1m", or any number of minutes, hours or days: "15m", "1h", "1d". Longer times
-            begin at whole multiples since 1970, UTC.
+            begin at whole multiples since 1970, UTC. prepared: hours and days as the maintenance
+            made them last: years in a second, but the last day is not in them, and what was
+            restated is in them once they are made again.
         Raises: QueryError: a question that makes no sense.
         """
         globs = {"sensor": sensor, "asset": asset, "gateway": gateway, "kind": kind}
@@ -118,7 +122,14 @@ class Lake:
         def read() -> Iterator[pa.Table]:
             return read_rollups(self._view(ROLLUPS), scope, step_ms)
 
+        if prepared:
+            spec = prepared_table(step_ms)
+            kept = partial(self._prepared, spec, scope, step_ms)
+            return self._result(spec, ROLLUPS_COLUMNS, kept, scope, "time")
         return self._result(ROLLUPS, ROLLUPS_COLUMNS, read, scope, "minute")
+
+    def _prepared(self, spec: TableSpec, scope: Scope, step_ms: int) -> Iterator[pa.Table]:
+        return read_prepared(self._view(spec), scope, step_ms)
 
     def alerts(
         self,

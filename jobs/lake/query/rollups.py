@@ -9,9 +9,18 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from jobs.lake.query import waiting as chunk_rows
-from jobs.lake.query.buckets import Buckets, from_minutes, in_order, joined
+from jobs.lake.query.buckets import (
+    BUCKETS_SCHEMA,
+    Buckets,
+    from_minutes,
+    from_prepared,
+    in_order,
+    joined,
+    once,
+)
 from jobs.lake.query.columns import ROLLUPS_COLUMNS, TIME
 from jobs.lake.query.plan import Source, Work, works
 from jobs.lake.query.rowgroups import decoded, find, open_file, read_footer
@@ -19,6 +28,8 @@ from jobs.lake.query.scope import QueryError, Scope
 from jobs.lake.query.slices import ahead
 from jobs.lake.query.view import View, files
 from jobs.lake.query.waiting import Waiting
+from jobs.lake.spec import TableSpec
+from jobs.lake.tables import ROLLUPS_DAY, ROLLUPS_HOUR
 from udfs.archive.rollup_rows import CLOUD, rollup_rows
 from udfs.archive.rollups import roll_up
 from udfs.archive.schemas import ROLLUPS_SCHEMA
@@ -46,7 +57,7 @@ def read_rollups(view: View, scope: Scope, step_ms: int) -> Iterator[pa.Table]:
     found = works(view, scope, SOURCE, _without_row(view, scope))
     parts = ahead(view.pool, partial(_read, view, scope, step_ms), found, view.depth)
     if step_ms == MINUTE_MS:
-        yield from (finished(rows) for _, rows in parts if len(rows))
+        yield from (finished(rows, step_ms) for _, rows in parts if len(rows))
         return
     yield from _longer(parts, step_ms)
 
@@ -57,15 +68,10 @@ def _longer(parts: Iterator[tuple[Work, pa.Table]], step_ms: int) -> Iterator[pa
     for work, rows in parts:
         if place is not None and work.span != place:
             same = work.span.facility == place.facility
-            yield from _some(buckets.take(work.span.low_ms if same else _END_MS))
+            yield finished(buckets.take(work.span.low_ms if same else _END_MS), step_ms)
         place = work.span
         buckets.add(rows)
-    yield from _some(buckets.take(_END_MS))
-
-
-def _some(rows: pa.Table) -> Iterator[pa.Table]:
-    if len(rows):
-        yield finished(rows)
+    yield finished(buckets.take(_END_MS), step_ms)
 
 
 def _without_row(view: View, scope: Scope) -> list[Waiting]:
@@ -118,16 +124,58 @@ SOURCE = Source("minute", MINUTE_MS, ROLLUPS_SCHEMA.names, _rows, _each)
 
 
 def _read(view: View, scope: Scope, step_ms: int, work: Work) -> tuple[Work, pa.Table]:
-    """The rows of a piece as buckets; those of minutes are in order."""
-    tables = [from_minutes(rows, step_ms) for rows in work.tables(view, scope, SOURCE)]
-    rows = pa.concat_tables([joined(rows) for rows in tables])
-    return work, in_order(rows) if step_ms == MINUTE_MS and len(tables) > 1 else rows
+    """The rows of a piece as buckets; all that there is of a minute is in one piece."""
+    parts = [from_minutes(rows, step_ms) for rows in work.tables(view, scope, SOURCE)]
+    rows = pa.concat_tables([BUCKETS_SCHEMA.empty_table(), *parts])
+    rows = in_order(rows.unify_dictionaries()) if len(parts) > 1 else rows
+    return work, rows if step_ms == MINUTE_MS else joined(once(rows))
 
 
-def finished(buckets: pa.Table) -> pa.Table:
-    """BUCKETS_SCHEMA as ROLLUPS_COLUMNS."""
+def read_prepared(view: View, scope: Scope, step_ms: int) -> Iterator[pa.Table]:
+    """The same from table `rollups_hour` or `rollups_day`, as maintenance made it last.
+
+    Args: view: `made` is the table that `prepared` says.
+    """
+    grain_ms = _DAY_MS if prepared(step_ms) is ROLLUPS_DAY else _HOUR_MS
+    source = Source("time", grain_ms, _PREPARED, _none, _each)
+    found = works(view, scope, source, [])
+    read = partial(_read_prepared, view, scope, step_ms, source)
+    for rows in _longer(ahead(view.pool, read, found, view.depth), step_ms):
+        for name in ("edge", "missing", "revision"):
+            unknown = pa.nulls(len(rows), rows.schema.field(name).type)
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), unknown)
+        yield rows
+
+
+def prepared(step_ms: int) -> TableSpec:
+    """The table that has such times. Raises: QueryError: none has."""
+    if step_ms % _HOUR_MS:
+        raise QueryError("only hours and days are prepared: write every 1h, 6h, 1d, ...")
+    return ROLLUPS_HOUR if step_ms % _DAY_MS else ROLLUPS_DAY
+
+
+_HOUR_MS, _DAY_MS = _UNIT_MS["h"], _UNIT_MS["d"]
+_PREPARED = [column.name for column in ROLLUPS_DAY.columns]
+
+
+def _none(view: View, scope: Scope, waiting: Sequence[Waiting]) -> pa.Table:
+    """Nothing of chunks is in it."""
+    return schema_to_pyarrow(ROLLUPS_DAY.schema(), include_field_ids=False).empty_table()
+
+
+def _read_prepared(
+    view: View, scope: Scope, step_ms: int, source: Source, work: Work
+) -> tuple[Work, pa.Table]:
+    parts = [from_prepared(rows, step_ms) for rows in work.tables(view, scope, source)]
+    return work, joined(pa.concat_tables([BUCKETS_SCHEMA.empty_table(), *parts]))
+
+
+def finished(buckets: pa.Table, step_ms: int) -> pa.Table:
+    """BUCKETS_SCHEMA as ROLLUPS_COLUMNS; what lacks a minute is not complete."""
     none = pc.equal(buckets["count"], 0)
     columns = {name: buckets[name] for name in buckets.column_names}
+    whole = pc.equal(buckets["minutes"], step_ms // MINUTE_MS)
+    columns["complete"] = pc.and_(buckets["complete"], whole)
     columns["time"] = pc.cast(pc.divide(buckets["time_us"], 1000), TIME)
     columns["mean"] = pc.divide(buckets["sum"], pc.cast(buckets["count"], pa.float64()))
     for name in ("mean", "min", "max", "first", "last"):
