@@ -13,6 +13,7 @@ import typer
 from jobs.cli.output import Format, OutputOption, fail, log, show_item, show_json, show_rows
 from jobs.cli.rules import FOLDER, read_texts
 from jobs.cli.where import BootstrapOption, find_bootstrap
+from jobs.common.errors import HardiotError
 from jobs.common.history import EVER_MS, History, time_of, utc
 from jobs.common.history_files import FileHistory
 from jobs.common.rules import RulesError, parse
@@ -37,8 +38,14 @@ def backtest(
     data: Annotated[
         Path | None, typer.Option(help="History in Parquet or CSV: a file, or a folder of them.")
     ] = None,
+    lake: Annotated[
+        bool,
+        typer.Option("--lake", help="History in the archive; catalogues are Kafka's if it is up."),
+    ] = False,
     bootstrap: BootstrapOption = None,
-    facility: Annotated[str, typer.Option(help="From Kafka: only facilities like this.")] = "*",
+    facility: Annotated[
+        str, typer.Option(help="From Kafka or the archive: only facilities like this.")
+    ] = "*",
     kind: Annotated[
         list[str] | None,
         typer.Option(help='Of files: what sensors are, as in "Accelerometer*=vibration".'),
@@ -46,7 +53,7 @@ def backtest(
     folder: Annotated[Path, typer.Option("--rules", help="Where rules have names.")] = FOLDER,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Try a rule on history: files (--data), else what Kafka still holds.
+    """Try a rule on history: files (--data), the archive (--lake), else what Kafka still holds.
 
     Example: hardiot rules backtest vibration-high --data history/ --from 2026-11-01
 
@@ -55,7 +62,7 @@ def backtest(
     tried = find_rule(rule, folder)
     from_ms = time_of(since) if since else -EVER_MS
     to_ms = time_of(until, end=True) if until else EVER_MS
-    history = _history(tried, data, bootstrap, facility, kind or [])
+    history = _history(tried, data, lake, bootstrap, facility, kind or [])
     begun_s = time.perf_counter()
     report = run(tried, history, from_ms, to_ms)
     elapsed_s = time.perf_counter() - begun_s
@@ -93,15 +100,41 @@ def _folder(folder: Path) -> list[Path] | None:
 
 
 def _history(
-    rule: Rule, data: Path | None, bootstrap: str | None, facility: str, kinds: Sequence[str]
+    rule: Rule,
+    data: Path | None,
+    lake: bool,
+    bootstrap: str | None,
+    facility: str,
+    kinds: Sequence[str],
 ) -> History:
-    if data is not None and bootstrap is not None:
-        raise fail("--data and --bootstrap: history comes from one of them", 2)
+    if data is not None and (lake or bootstrap is not None):
+        other = "--lake" if lake else "--bootstrap"
+        raise fail(f"--data and {other}: history comes from one of them", 2)
     if data is not None:
         return FileHistory(data, *place(rule), dict(map(_kind, kinds)))
+    if lake:
+        return _archive(rule, bootstrap, facility)
     from jobs.common.history_kafka import KafkaHistory  # files need no client
 
     return KafkaHistory(find_bootstrap(bootstrap), facility)
+
+
+def _archive(rule: Rule, bootstrap: str | None, facility: str) -> History:
+    """Catalogues are Kafka's, where one is given or up."""
+    from kafka.errors import KafkaError
+
+    from jobs.common.catalogues import TopicCatalogues
+    from jobs.common.tail import no_answer
+    from jobs.lake.history import LakeHistory  # PyIceberg takes two seconds
+
+    try:
+        broker = find_bootstrap(bootstrap)
+    except HardiotError:
+        return LakeHistory(rule, facility)
+    try:
+        return LakeHistory(rule, facility, published=TopicCatalogues(broker))
+    except KafkaError as error:
+        raise no_answer(broker, error) from None
 
 
 def _kind(text: str) -> tuple[str, str]:

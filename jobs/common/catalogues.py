@@ -44,6 +44,13 @@ class TopicCatalogues:
             self._read_to_end()
         return self._known.get((facility, gateway), {}).get(version)
 
+    def newest(self, facility: str, gateway: str) -> Catalogue | None:
+        """The gateway's last version, or None when nobody published any."""
+        if not self.knows(facility, gateway) and self._may_look((facility, gateway, -1)):
+            self._read_to_end()
+        versions = self._known.get((facility, gateway), {})
+        return versions[max(versions)] if versions else None
+
     def knows(self, facility: str, gateway: str) -> bool:
         """Whether any catalogue of the gateway was published."""
         return (facility, gateway) in self._known
