@@ -11,7 +11,7 @@ later: it names the snapshot that it was made for, and that one is no longer the
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -34,6 +34,7 @@ from sqlalchemy.exc import DBAPIError
 from jobs.lake.errors import CommitTimeout, FilesChanged
 
 COMMIT_ID = "hardiot.commit-id"
+CLAIMS = "hardiot.claims"
 LIMIT_S = 300.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 _JITTER_S = 0.5  # writers that met must not meet again
@@ -58,16 +59,19 @@ def commit(
     remove: Sequence[DataFile] = (),
     summary: Mapping[str, str] | None = None,
     limit_s: float = LIMIT_S,
+    claims: Iterable[str] = (),
 ) -> Table:
     """Remove and add data files in one snapshot; without any the table is only refreshed.
 
     Args: table: it is refreshed in place. add: files that lie in the table's folder, of
         `write_parquet`. remove: live files, of `data_files`; found by their paths. summary: more
-        keys of the snapshot's summary. limit_s: after so long no new attempt begins.
+        keys of the snapshot's summary. limit_s: after so long no new attempt begins. claims: names
+            of the work, without spaces; somebody who did some of it since `table` was loaded wins.
     Returns: the table, with the commit in it.
-    Raises: FilesChanged: a file to remove is no longer live; nothing was done. CommitTimeout.
+    Raises: FilesChanged: a file to remove is no longer live, or a claim is taken; nothing was done.
+        CommitTimeout.
     """
-    work = _Commit(table, add, remove, dict(summary or {}))
+    work = _Commit(table, add, remove, dict(summary or {}), frozenset(claims))
     try:
         for attempt in stamina.retry_context(
             PASSING,
@@ -101,10 +105,13 @@ class _Commit:
         add: Sequence[DataFile],
         remove: Sequence[DataFile],
         summary: dict[str, str],
+        claims: frozenset[str],
     ) -> None:
         self.table, self.add, self.remove = table, add, remove
         self.id = uuid.uuid4().hex
-        self.summary = summary | {COMMIT_ID: self.id}
+        self.claims, self.known = claims, {s.snapshot_id for s in table.metadata.snapshots}
+        claimed = {CLAIMS: " ".join(sorted(claims))} if claims else {}
+        self.summary = summary | claimed | {COMMIT_ID: self.id}
         self.refused: list[_SnapshotProducer[Any]] = []
         self.unsure: list[_SnapshotProducer[Any]] = []
 
@@ -115,6 +122,7 @@ class _Commit:
         self._sweep(done)
         if done or not (self.add or self.remove):
             return
+        self._check_claims()
         producer = self._producer()
         try:
             updates, requirements = producer._commit()
@@ -155,6 +163,15 @@ class _Commit:
             if snapshot.summary is not None and snapshot.summary[COMMIT_ID] == self.id:
                 return snapshot
         return None
+
+    def _check_claims(self) -> None:
+        """Raises: FilesChanged: somebody else did the same. Nobody can from here on: the commit
+        takes effect only on the table as it is now."""
+        for snapshot in self.table.metadata.snapshots if self.claims else ():
+            if snapshot.snapshot_id not in self.known and snapshot.summary is not None:
+                taken = self.claims.intersection((snapshot.summary[CLAIMS] or "").split())
+                if taken:
+                    raise FilesChanged(f"{self._name()}: done by somebody else: {min(taken)}")
 
     def _sweep(self, done: Snapshot | None) -> None:
         """Delete what attempts wrote that can no longer take effect."""

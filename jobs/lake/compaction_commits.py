@@ -56,7 +56,8 @@ def put(work: Work, publish: Publish) -> None:
     tables, hours = work.tables, work.hours
     unused = [file for hour in hours for file in hour.readings]
     try:
-        _commit(tables.rollups, [file for hour in hours for file in hour.rollups])
+        claims = [f"{made.hour.facility}/{made.hour.hour_ms}" for made in hours]
+        _commit(tables.rollups, [file for hour in hours for file in hour.rollups], claims=claims)
         changes = [(change, h.names[change.after.gateway]) for h in hours for change in h.changes]
         if changes:
             why = Why(LATE, AUTHOR, work.now_ms)
@@ -64,7 +65,7 @@ def put(work: Work, publish: Publish) -> None:
             replace_rows(tables.rollups, changes, [f for h in hours for f in h.old])
             publish([change.after for change, _ in changes])
         readings, unused = unused, []
-        _commit(tables.readings, readings)
+        _commit(tables.readings, readings, claims=claims)
     finally:
         discard(tables.readings, unused)
     _commit(tables.chunks, [], [file for hour in hours for file in hour.gone])
@@ -125,7 +126,11 @@ def _by_facility(rows: Sequence[pa.Table]) -> Iterable[pa.Table]:
 
 
 def _commit(
-    table: Table, add: Sequence[DataFile], remove: Sequence[DataFile] = (), job: str = AUTHOR
+    table: Table,
+    add: Sequence[DataFile],
+    remove: Sequence[DataFile] = (),
+    job: str = AUTHOR,
+    claims: Sequence[str] = (),
 ) -> None:
     if add or remove:
-        commit(table, add, remove, {"hardiot.job": job})
+        commit(table, add, remove, {"hardiot.job": job}, claims=claims)

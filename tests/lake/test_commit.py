@@ -67,7 +67,7 @@ def make_chunks(catalog: Catalog, settings: LakeSettings) -> Table:
     return load_table(catalog, settings, CHUNKS)
 
 
-def put(table: Table, minute: int, **more: float) -> Table:
+def put(table: Table, minute: int, **more: Any) -> Table:
     made = write_parquet(table, chunk_rows([minute]), row_group_rows=1)
     return commit(table, add=[made], **more)  # type: ignore[arg-type]
 
@@ -115,6 +115,17 @@ def test_one_snapshot_removes_and_adds_and_names_itself(catalog: Catalog) -> Non
     assert summary["total-records"] == "2"
     ids = {snapshot.summary[COMMIT_ID] for snapshot in table.snapshots() if snapshot.summary}
     assert len(ids) == 3
+
+
+def test_of_two_who_did_the_same_work_the_first_wins(catalog: Catalog) -> None:
+    first, second, third = (catalog.load_table("telemetry.chunks") for _ in range(3))
+    put(first, 1, claims=["plant-1/7", "plant-1/8"])
+    with pytest.raises(FilesChanged, match=r"^telemetry.chunks: done by somebody else: plant-1/8$"):
+        put(second, 2, claims=["plant-1/8", "plant-1/9"])
+    put(third, 3, claims=["plant-1/9"])
+    put(second, 4, claims=["plant-1/8"])  # it knows of the first now
+    assert minutes_in(third.refresh()) == [1, 3, 4]
+    assert metadata_files(third) == used_metadata(third)
 
 
 def test_nothing_to_do_is_no_snapshot(catalog: Catalog) -> None:

@@ -363,7 +363,7 @@ def crash_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str
     monkeypatch.setattr(
         compaction_commits,
         "commit",
-        lambda table, *a: step(table.name()[-1], lambda: real(table, *a)),
+        lambda table, *a, **k: step(table.name()[-1], lambda: real(table, *a, **k)),
     )
     for _ in range(6):
         compactor = site.compactor()
@@ -384,6 +384,29 @@ def assert_as_if_nothing_had_happened(site: Site) -> None:
     assert all(same_values(found[key], expected[key]) for key in expected)
     assert len(site.audit()) == 3 and site.chunk_files() == []
     assert site.published and all(same_values(r, expected["gw-1", 3]) for r in site.published)
+
+
+@pytest.mark.parametrize("when", ["rollups", "readings"])
+def test_two_compactors_of_the_same_hour_do_no_harm(
+    site: Site, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The second begins and ends while the first has its files ready, or has written rollups."""
+    site.archive(*hour(0))
+    commit, others = compaction_commits._commit, []
+
+    def overtaken(table: Table, *args: Any, **more: Any) -> None:
+        if table.name()[-1] == when and not others:
+            others.append(1)
+            others.append(site.compactor().round(ENDED).hours)
+        commit(table, *args, **more)
+
+    monkeypatch.setattr(compaction_commits, "_commit", overtaken)
+    report = site.compactor().round(ENDED)
+    assert others == [1, 1] and report.hours == 0
+    assert "done by somebody else: plant-07/" in report.failed[0]
+    assert site.compactor().round(ENDED).hours == 0
+    assert_all_there(site, range(60), "gw-1")
+    assert site.chunk_files() == []
 
 
 def test_what_fails_is_told_and_done_in_the_next_round(site: Site) -> None:
@@ -415,10 +438,10 @@ def test_kill_9_between_a_data_file_and_its_commit(
     real = compaction_commits.commit
     for victim in ("rollups", "restatements", "readings", "chunks"):
 
-        def killed(table: Table, *arguments: Any, victim: str = victim) -> None:
+        def killed(table: Table, *arguments: Any, victim: str = victim, **more: Any) -> None:
             if table.name()[-1] == victim:
                 os.kill(os.getpid(), signal.SIGKILL)
-            real(table, *arguments)
+            real(table, *arguments, **more)
 
         monkeypatch.setattr(compaction_commits, "commit", killed)
         assert exit_code_of_a_process(site) == -signal.SIGKILL, victim

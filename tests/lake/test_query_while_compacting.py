@@ -64,12 +64,12 @@ def test_nothing_twice_and_nothing_missing(
         readings, keys = seen(lake)
         assert len(readings) == 5 * (4 * 3 + 6 + 1) and len(keys) == 5 * 5
 
-        def commit(*args: Any) -> Any:
+        def commit(*args: Any, **more: Any) -> Any:
             nonlocal count
             count += 1
             if count == crash_before:
                 raise Crash
-            done = usual(*args)
+            done = usual(*args, **more)
             assert seen(lake) == (readings, keys)
             return done
 
