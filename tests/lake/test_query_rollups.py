@@ -135,10 +135,13 @@ def test_prepared_hours_as_the_maintenance_made_them(plant: Plant, lake: Lake) -
     asked: dict[str, Any] = {**PLACE, "kind": "flow", "every": "1h"}
     kept = lake.rollups(**asked, prepared=True).arrow()
     made = lake.rollups(**asked, until=T0 + 3_600_000).arrow()
-    same = [name for name in made.column_names if name not in ("edge", "missing", "revision")]
-    pairs = zip(kept.select(same).to_pylist(), made.select(same).to_pylist(), strict=True)
-    for one, other in pairs:  # sums of sums: their last bits depend on how rows lie in files
-        assert one == pytest.approx(other, rel=1e-12)
+    # sums of sums: their last bits depend on how rows lie in files
+    sums, unsaid = ["sum", "sum_sq", "mean"], ["edge", "missing", "revision"]
+    assert (
+        kept.drop_columns(sums + unsaid).to_pylist() == made.drop_columns(sums + unsaid).to_pylist()
+    )
+    for name in sums:
+        assert kept[name].to_pylist() == pytest.approx(made[name].to_pylist(), rel=1e-12)
     assert kept["complete"].to_pylist() == [True, True] and kept["missing"].null_count == 2
     assert len(lake.rollups(**asked).arrow()) == 4
     with pytest.raises(QueryError, match="only hours and days are prepared"):
