@@ -67,11 +67,12 @@ def check(
     scope: Scope | None = None,
     docs: Path | None = None,
     now_ms: int = 0,
+    alive: Callable[[], None] = lambda: None,
 ) -> Report:
     """Measure what is there, judge it, and write Data Docs.
 
     Args: since_ms, until_ms: whole hours are taken, UTC epoch ms. docs: folder of the site, None
-        for none. now_ms: when this run is, as its pages say.
+        for none. now_ms: when this run is, as its pages say. alive: called between facilities.
     Raises: LakeError: a table is not there. HardiotError: the folder has files of others.
     """
     from jobs.quality.judge import Judge
@@ -80,7 +81,7 @@ def check(
     report = Report(*span)
     judge = Judge(docs, f"{rfc3339(span[0])[:13]}-{rfc3339(span[1])[:13]}", now_ms or span[1])
     with open_catalog(lake) as catalog:
-        _Run(catalog, lake, limits, scope or Scope(), judge, report, now_ms or span[1]).all()
+        _Run(catalog, lake, limits, scope or Scope(), judge, report, now_ms or span[1]).all(alive)
     site = judge.write()
     report.site = str(site) if site else ""
     return report
@@ -97,7 +98,7 @@ class _Run:
         self._waiting: dict[str, Frames] = defaultdict(lambda: {suite: [] for suite in SUITES})
         self._of: dict[str, Limits] = {}
 
-    def all(self) -> None:
+    def all(self, alive: Callable[[], None]) -> None:
         """Day by day, facility by facility."""
         wanted, facilities = matcher(self._scope.facilities), set()
         first, end = self._report.since_ms, self._report.until_ms
@@ -105,6 +106,7 @@ class _Run:
             span = max(first, day_ms), min(end, day_ms + DAY_MS)
             view = View.load(self._catalog, self._lake, span)
             for facility in filter(wanted, view.facilities()):
+                alive()
                 facilities.add(facility)
                 self._facility(view, facility, day_ms)
             self._flush(0)

@@ -137,7 +137,7 @@ class _Day:
                     made.frames["rollups"].append(self._row("rollups", gateway, site, hour))
             self._kinds(made.frames["kinds"], gateway)
             found = account(site, words.get(gateway), self._day_ms, self._span, late.get(gateway))
-            if found.readings or gateway in words:
+            if found.readings or found.told:
                 made.frames["ledger"].append(self._ledger(gateway, found))
             made.readings += found.readings
             made.told += found.told
