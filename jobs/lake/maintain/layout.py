@@ -27,12 +27,12 @@ class Layout:
         return int(self.parquet["row_group_rows"])
 
 
-# rows of `readings` are of some 15 kB once they are unpacked, those of rollups of 150 bytes
-_READINGS = Layout(("gateway", "slot", "hour", "part"), 1 << 14, READINGS_PARQUET)
-_ROLLUPS = Layout(("gateway", "slot", "minute", "source", "revision"), 1 << 20, ROLLUPS_PARQUET)
+# rows of `readings` take some 15 kB in memory, those of rollups 250 bytes, and some copies of both
+_READINGS = Layout(("gateway", "slot", "hour", "part"), 1 << 11, READINGS_PARQUET)
+_ROLLUPS = Layout(("gateway", "slot", "minute", "source", "revision"), 1 << 17, ROLLUPS_PARQUET)
 _COARSER = Layout(
     ("gateway", "slot", "time"),
-    1 << 20,
+    1 << 17,
     {"row_group_rows": 100_000, "compression_level": 3, "use_dictionary": _TEXTS},
 )
 _EVENTS = Layout((), 1 << 13, {"row_group_rows": 1 << 16, "compression_level": 3})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pyiceberg.table import Table
 
+from jobs.lake.maintain.drop import is_past
 from jobs.lake.maintain.live import Live, live_files
 from jobs.lake.maintain.months import month_of, month_start_ms
 from jobs.lake.maintain.policy import DAY_MS
@@ -56,12 +57,23 @@ def plan(work: Work, table: Table, spec: TableSpec) -> list[Group]:
     """What is to be merged in a table, the oldest first."""
     partitions = defaultdict[tuple[object, ...], list[Live]](list)
     for live in live_files(table, spec):
-        partitions[live.partition].append(live)
+        if not _goes(work, spec, live):
+            partitions[live.partition].append(live)
     if spec is READINGS:
         found = _days(work, table, list(partitions.values()))
     else:
         found = (g for files in partitions.values() for g in _small(work, table, spec, files))
     return sorted(found, key=lambda group: (group.days.start, group.files[0].path))
+
+
+def _goes(work: Work, spec: TableSpec, live: Live) -> bool:
+    """Whether the step drop takes it: it would be merged for nothing."""
+    name, now_ms = live.facility, work.now_ms
+    return (
+        name is not None
+        and is_past(work.policy, spec, [name], live.high_ms, now_ms)
+        and work.policy.held(name, live.low_ms, live.high_ms, now_ms) is None
+    )
 
 
 def _days(work: Work, table: Table, partitions: list[list[Live]]) -> Iterator[Group]:

@@ -33,7 +33,9 @@ _FACILITY = re.compile(r"/facility=([^/]+)/")
 def orphans(work: Work) -> Iterator[Deed]:
     """Delete the orphans of every table."""
     more = work.deadline()
-    tables = [(spec, work.table(spec)) for spec in (*TABLES, LEASE)]
+    tables = [(spec, work.table(spec)) for spec in TABLES]
+    if work.catalog.table_exists((work.settings.namespace, LEASE.name)):
+        tables.append((LEASE, work.table(LEASE)))  # the first round makes it
     for spec, table in tables:
         if not more():
             return

@@ -20,6 +20,7 @@ from jobs.lake.maintain.live import live_files
 from jobs.lake.maintain.policy import FOREVER_MS, Policy, shown
 from jobs.lake.maintain.work import Deed, Step, Work
 from jobs.lake.tables import ROLLUPS
+from udfs.rules.globs import is_glob
 
 _FOR_EVER = -1
 
@@ -88,10 +89,10 @@ def bucket_time(work: Work, influx: InfluxPolicy, group: Group, facilities: set[
     kept_ms = work.policy.bucket_ms(group.bucket)
     if kept_ms is None:
         return None
-    named = {hold.facility for hold in work.policy.holds} | facilities
+    plain = {hold.facility for hold in work.policy.holds if not is_glob(hold.facility)}
     held = any(
         work.policy.held_now(name, work.now_ms) and influx.group_of(name) is group
-        for name in sorted(named)
+        for name in sorted(plain | facilities)
     )
     return 0 if held or kept_ms >= FOREVER_MS else kept_ms
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, SecretStr, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator
 
 from jobs.common.settings import Loaded
 from jobs.lake.maintain.policy import FILE
@@ -24,7 +24,7 @@ class MaintainSettings(Loaded):
         128, description="Files from this size on are not merged with others, in MB (2^20 bytes)."
     )
     most_mb: PositiveInt = Field(512, description="Merged files are smaller than this, in MB.")
-    settled_h: PositiveInt = Field(
+    settled_h: NonNegativeInt = Field(
         6, description="A day is merged so long after its end and after what came last, in hours."
     )
     bootstrap: str = Field(

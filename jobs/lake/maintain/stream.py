@@ -87,10 +87,11 @@ def _merged(
         unread = [reader for reader in readers if not reader.ended]
         ends = {reader: reader.last() for reader in unread}
         bound = min(ends.values(), default=None)
-        parts = [reader.take_before(bound) for reader in readers]
-        found = pa.concat_tables([schema.empty_table(), *parts])
+        found = pa.concat_tables([schema.empty_table(), *(r.take_before(bound) for r in readers)])
         if len(found):
-            yield found.take(pc.sort_indices(found, sort_keys=keys))
+            found = found.take(pc.sort_indices(found, sort_keys=keys))
+            yield found
+        del found  # or it would be kept while the next are read
         for reader, end in ends.items():
             if end == bound:
                 reader.fill()

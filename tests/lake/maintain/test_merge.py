@@ -17,10 +17,23 @@ from jobs.lake.maintain.work import Sizes
 from jobs.lake.maintain.write import write
 from jobs.lake.tables import CHUNKS, LEDGER, READINGS, ROLLUPS
 from tests.lake.chunk_rows import chunk_rows
-from tests.lake.maintain.plant import DAY_MS, HOUR_MS, Lake, changed, hour_rows, minute_rows, ms
+from tests.lake.maintain.plant import (
+    DAY_MS,
+    HOUR_MS,
+    TABLES,
+    Lake,
+    changed,
+    hold,
+    hour_rows,
+    minute_rows,
+    ms,
+    policy,
+)
 
 DAY = ms("2026-01-31")
-LATER = "2027-01-01"
+# later than these tests run, for commits must be long ago; and nothing is past its time
+LATER = "2126-01-01"
+KEPT = policy(tables=dict.fromkeys(TABLES, "forever"))
 
 
 def a_day(lake: Lake, facility: str = "plant-07") -> pa.Table:
@@ -31,14 +44,14 @@ def a_day(lake: Lake, facility: str = "plant-07") -> pa.Table:
 
 def test_a_day_becomes_one_file_with_every_reading_in_it(lake: Lake) -> None:
     before = a_day(lake)
-    (deed,) = merge(lake.work(LATER))
+    (deed,) = merge(lake.work(LATER, KEPT))
     assert (deed.table, deed.facility, deed.files, deed.rows) == ("readings", "plant-07", 24, 240)
     assert len(before) == 24 * 60 * 10
     assert lake.readings().equals(before)
     (path,) = lake.files(READINGS)
     rows = pq.ParquetFile(path.removeprefix("file://")).read()
     assert rows.equals(rows.sort_by([(n, "ascending") for n in ("gateway", "slot", "hour")]))
-    assert list(merge(lake.work(LATER))) == []
+    assert list(merge(lake.work(LATER, KEPT))) == []
 
 
 def test_late_parts_become_one_with_the_first(lake: Lake) -> None:
@@ -46,11 +59,11 @@ def test_late_parts_become_one_with_the_first(lake: Lake) -> None:
     late = hour_rows("plant-07", DAY + 5 * HOUR_MS, gateways=["gw-2"], slots=3)
     values = [[value + 1 for value in row] for row in late["values"].to_pylist()]
     late = changed(late, part=[1] * 3, minutes=[bytes([2] * 60)] * 3, values=values)
-    first, *_ = merge(lake.work(LATER))
+    first, *_ = merge(lake.work(LATER, KEPT))
     lake.add(READINGS, late)
     both = lake.readings()
     assert len(both) == len(before) + 180
-    (deed,) = merge(lake.work(LATER))
+    (deed,) = merge(lake.work(LATER, KEPT))
     assert (first.files, deed.files, deed.rows) == (24, 2, 243)
     assert lake.readings().equals(both)
     rows = lake.rows(READINGS)
@@ -68,11 +81,11 @@ def test_large_days_become_several_files_without_a_sensor_hour_twice(lake: Lake)
     before = lake.readings()
     size = sum(file.file_size_in_bytes for file in data_files(lake.table(READINGS)))
     sizes = Sizes(least_bytes=size // 24, most_bytes=size // 2, settled_ms=0)
-    (deed,) = merge(lake.work(LATER, sizes=sizes))
+    (deed,) = merge(lake.work(LATER, KEPT, sizes=sizes))
     assert deed.why == "2026-01-31, into 3"
     assert len(lake.files(READINGS)) == 2  # a row group is 128 rows, of 245
     assert lake.readings().equals(before)
-    assert list(merge(lake.work(LATER, sizes=sizes))) == []
+    assert list(merge(lake.work(LATER, KEPT, sizes=sizes))) == []
 
 
 @pytest.mark.parametrize(("now", "due"), [("2026-02-01T05:59", False), ("2026-02-01T06:00", True)])
@@ -92,7 +105,7 @@ def test_a_day_with_chunks_waits_for_compaction(lake: Lake) -> None:
     lake.add(READINGS, hour_rows("plant-08", DAY))
     lake.add(READINGS, hour_rows("plant-08", DAY + HOUR_MS))
     lake.add(CHUNKS, chunk_rows([120]))
-    assert [deed.facility for deed in merge(lake.work(LATER))] == ["plant-08"]
+    assert [deed.facility for deed in merge(lake.work(LATER, KEPT))] == ["plant-08"]
 
 
 def test_rollups_of_a_month_are_sorted_by_day_and_lose_what_is_superseded(lake: Lake) -> None:
@@ -101,7 +114,7 @@ def test_rollups_of_a_month_are_sorted_by_day_and_lose_what_is_superseded(lake: 
     before = lake.rows(ROLLUPS)
     again = minute_rows("plant-07", DAY + 3 * HOUR_MS, 2, ["gw-2"], 1, revision=2, shift=8.0)
     lake.add(ROLLUPS, again)
-    (deed,) = merge(lake.work(LATER))
+    (deed,) = merge(lake.work(LATER, KEPT))
     assert (deed.files, deed.rows) == (25, len(before) + 2)
     after = lake.rows(ROLLUPS)
     assert len(after) == len(before)
@@ -122,7 +135,7 @@ def test_a_file_that_is_in_no_order_is_merged_as_well(lake: Lake) -> None:
     hours = [minute_rows("plant-07", DAY + hour * HOUR_MS) for hour in range(3)]
     lake.add(ROLLUPS, *(rows.sort_by([("minute", "descending")]) for rows in hours))
     before = lake.rows(ROLLUPS)
-    assert [deed.files for deed in merge(lake.work(LATER))] == [3]
+    assert [deed.files for deed in merge(lake.work(LATER, KEPT))] == [3]
     assert lake.rows(ROLLUPS).equals(before)
 
 
@@ -144,7 +157,7 @@ def test_events_keep_their_rows(lake: Lake) -> None:
         arrow = pa.table(row)
         commit(table, [write_parquet(table, arrow, row_group_rows=10)])
     before = lake.rows(LEDGER)
-    assert [deed.files for deed in merge(lake.work(LATER))] == [3]
+    assert [deed.files for deed in merge(lake.work(LATER, KEPT))] == [3]
     assert lake.rows(LEDGER).equals(before)
     assert before["body"].to_pylist() == [b"word 0", b"word 1", b"word 2"]
 
@@ -156,10 +169,10 @@ def _some(kind: str) -> object:
 def test_a_dry_run_reads_and_writes_nothing(lake: Lake) -> None:
     a_day(lake)
     files, snapshot = lake.files(READINGS), lake.table(READINGS).metadata_location
-    dry = list(merge(lake.work(LATER, dry_run=True)))
+    dry = list(merge(lake.work(LATER, KEPT, dry_run=True)))
     assert lake.files(READINGS) == files
     assert lake.table(READINGS).metadata_location == snapshot
-    assert dry == list(merge(lake.work(LATER)))
+    assert dry == list(merge(lake.work(LATER, KEPT)))
 
 
 def test_files_that_somebody_replaced_meanwhile_are_put_off(
@@ -174,7 +187,7 @@ def test_files_that_somebody_replaced_meanwhile_are_put_off(
         return made
 
     monkeypatch.setattr("jobs.lake.maintain.merge.write", slow)
-    (deed,) = merge(lake.work(LATER))
+    (deed,) = merge(lake.work(LATER, KEPT))
     assert (deed.what, deed.files) == ("put off", 0)
     assert len(lake.readings()) == len(before) - 600
     assert len(lake.files(READINGS)) == 23
@@ -191,7 +204,14 @@ def test_a_crash_before_the_commit_leaves_the_table_as_it_was(
 
     with monkeypatch.context() as patch, pytest.raises(LakeError, match="gone"):
         patch.setattr("jobs.lake.maintain.work.commit", crash)
-        list(merge(lake.work(LATER)))
+        list(merge(lake.work(LATER, KEPT)))
     assert lake.files(READINGS) == files
-    assert [deed.files for deed in merge(lake.work(LATER))] == [24]
+    assert [deed.files for deed in merge(lake.work(LATER, KEPT))] == [24]
     assert lake.readings().equals(before)
+
+
+def test_what_is_past_its_time_is_not_merged_before_it_is_dropped(lake: Lake) -> None:
+    a_day(lake)
+    assert list(merge(lake.work(LATER))) == []
+    held = policy(holds=[hold("plant-07")])
+    assert [deed.files for deed in merge(lake.work(LATER, held))] == [24]

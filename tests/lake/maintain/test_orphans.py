@@ -23,9 +23,11 @@ from jobs.lake.maintain.work import Deed, Work
 from jobs.lake.tables import CHUNKS, DEAD_LETTERS, READINGS, TABLES
 from tests.lake.chunk_rows import chunk_rows
 from tests.lake.maintain.plant import HOUR_MS, Lake, hold, hour_rows, ms, policy
+from tests.lake.maintain.plant import TABLES as TIMES
 from tests.lake.maintain.test_drop import letters
 
-DAY = ms("2026-01-31")
+DAY = ms("2024-01-31")
+KEPT = policy(tables=dict.fromkeys(TIMES, "forever"))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def lease_table(lake: Lake) -> None:
 def in_days(lake: Lake, days: float, rules: Policy | None = None, **more: object) -> Work:
     """A maintainer so many days from now: all that lies there now is so old."""
     now_ms = time.time_ns() // 1_000_000 + round(days * DAY_MS)
-    return Work(lake.catalog, lake.settings, rules or policy(), now_ms, **more)  # type: ignore[arg-type]
+    return Work(lake.catalog, lake.settings, rules or KEPT, now_ms, **more)  # type: ignore[arg-type]
 
 
 def files(lake: Lake) -> set[str]:
