@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from udfs.trial.ticks import Columns, cut
 
 _SAMPLE = 100  # readings of a sensor from which its sampling period is guessed
 _WORDS = ("asset", "kind", "unit")
+_PIECE_ROWS = 500_000  # that are put in order at a time
 _RADIX = 1 << 16  # sorting so few different numbers takes one pass
 
 
@@ -70,22 +72,22 @@ class GatewayHistory:
         return columns if wanted.all() else columns.pick(wanted)
 
     def batches(
-        self, parts: Sequence[Columns], heard_ms: Ints
+        self, parts: list[Columns], by_slot: bool, heard_ms: Ints
     ) -> Iterator[tuple[Catalogue, Batch]]:
         """The readings of a span in the order of time.
 
-        Args: parts: all of the span. heard_ms: ticks in which the gateway sent anything; those
+        Args: parts: all of the span; taken out of the list. by_slot: slots ascend in them, or times
+            do from one to the next. heard_ms: ticks in which the gateway sent anything; those
             without a reading of `parts` have a batch without any.
         """
         columns = _joined(parts)
+        parts.clear()
         catalogue = self._catalogue(columns)
         if catalogue is None:
             return
-        columns = _by_tick(columns, in_order=len(parts) < 2)
-        empty = np.setdiff1d(heard_ms, columns.time // TICK_MS * TICK_MS).tolist()
-        silent = (_empty(catalogue, time_ms) for time_ms in empty)
-        both = heapq.merge(cut(columns, catalogue, TICK_MS), silent, key=lambda b: b.time_ms)
-        for batch in both:
+        silent = (_empty(catalogue, ms) for ms in _silent(heard_ms, columns.time).tolist())
+        some = (cut(piece, catalogue, TICK_MS) for piece in _by_tick(columns, by_slot))
+        for batch in heapq.merge(chain.from_iterable(some), silent, key=lambda b: b.time_ms):
             batch.sequence = self._sequence
             self._sequence += 1
             yield catalogue, batch
@@ -106,6 +108,17 @@ def _chosen(rule: Rule, catalogue: Catalogue) -> Mask:
     for selector in selectors(rule):
         inside[selector.slots(catalogue)] = True
     return inside & allowed
+
+
+def _silent(heard_ms: Ints, time_ms: Ints) -> Ints:
+    """Ticks of `heard_ms`, ascending, without any of these times."""
+    if not len(heard_ms):
+        return heard_ms
+    first, last = heard_ms[0], heard_ms[-1] + TICK_MS
+    there = np.zeros((last - first) // TICK_MS, np.bool_)
+    there[(time_ms[(time_ms >= first) & (time_ms < last)] - first) // TICK_MS] = True
+    silent: Ints = heard_ms[~there[(heard_ms - first) // TICK_MS]]
+    return silent
 
 
 def _empty(catalogue: Catalogue, time_ms: int) -> Batch:
@@ -141,17 +154,25 @@ def _sample(columns: Columns) -> Columns:
     return columns.pick(place < _SAMPLE)
 
 
-def _by_tick(columns: Columns, in_order: bool) -> Columns:
-    """By tick, then slot, then time. in_order: slots ascend already, and the times of each."""
+def _by_tick(columns: Columns, by_slot: bool) -> Iterator[Columns]:
+    """By tick, then slot, then time; whole ticks, about _PIECE_ROWS at a time."""
     if not len(columns):
-        return columns
-    if not in_order:
-        columns = columns.pick(_stable(columns.slot))
+        return
     tick = columns.time // TICK_MS
-    columns = columns.pick(_stable(tick - tick.min()))
-    if columns.quality is not None and not columns.quality.any():
-        columns.quality = None
-    return columns
+    tick -= tick.min()
+    if by_slot:
+        order = _stable(tick)
+    else:
+        order = _stable(columns.slot)
+        order = order[_stable(tick[order])]
+    counts = np.bincount(tick)
+    number = np.cumsum(counts) // _PIECE_ROWS
+    ends = np.cumsum(counts)[np.flatnonzero(np.diff(number, append=-1))].tolist()
+    for begin, end in pairwise([0, *ends]):
+        piece = columns.pick(order[begin:end])
+        if piece.quality is not None and not piece.quality.any():
+            piece.quality = None
+        yield piece
 
 
 def _stable(number: npt.NDArray[np.int64] | npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:

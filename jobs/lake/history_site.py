@@ -84,8 +84,9 @@ class SiteHistory:
             if parts is not None:
                 heard = self._heard(from_ms, end_ms)
                 for name in sorted(parts.keys() | heard.keys()):
-                    columns = parts.pop(name, [])
-                    yield from self._gateway(name).batches(columns, heard.get(name, _NEVER))
+                    columns, heard_ms = parts.pop(name, []), heard.get(name, _NEVER)
+                    by_slot = len(self.asked) == 1
+                    yield from self._gateway(name).batches(columns, by_slot, heard_ms)
                 from_ms = end_ms
 
     def _parts(self, from_ms: int, to_ms: int) -> dict[str, list[Columns]] | None:
