@@ -40,6 +40,13 @@ class MaintainSettings(Loaded):
         "",
         description="File with a token that may change buckets; empty: they are left as they are.",
     )
+    quality: str = Field(
+        "flink-conf/quality.yaml",
+        description="Suites that the archive is checked by; empty: it is not checked.",
+    )
+    quality_docs: Path = Field(
+        Path("build/data-docs"), description="Folder of the pages on what was found."
+    )
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of the metrics for Prometheus; 0: none."
     )

@@ -65,7 +65,7 @@ def test_a_lost_lease_stops_everything(lake: Lake) -> None:
 def test_a_round_does_all_of_it(lake: Lake) -> None:
     lake.add(ROLLUPS, *(minute_rows("plant-07", DAY + n * HOUR_MS) for n in range(24)))
     lake.add(READINGS, *(hour_rows("plant-07", DAY + n * HOUR_MS) for n in range(2)))
-    maintainer = Maintainer(MaintainSettings(settled_h=0), lake.settings)
+    maintainer = Maintainer(MaintainSettings(settled_h=0, quality=""), lake.settings)
     dry = maintainer.round(dry_run=True)
     assert [(d.step, d.table, d.what) for d in dry.deeds] == [
         ("coarser", "rollups_hour", "24 hours"),
@@ -108,7 +108,10 @@ def test_steps_that_are_unknown_or_have_no_address_are_refused(lake: Lake) -> No
     with pytest.raises(SettingsError, match="step topics has no address or token"):
         Maintainer(MaintainSettings(), lake.settings, ["topics"])
     Maintainer(MaintainSettings(bootstrap="127.0.0.1:1"), lake.settings, ["topics"])
-    assert (*STEPS, "buckets", "topics") == ALL
+    assert (*STEPS, "buckets", "topics", "quality") == ALL
+    Maintainer(MaintainSettings(), lake.settings, ["quality"])
+    with pytest.raises(SettingsError, match="step quality has no address"):
+        Maintainer(MaintainSettings(quality=""), lake.settings, ["quality"])
 
 
 def test_the_command_says_what_would_be_done(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
