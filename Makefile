@@ -29,9 +29,9 @@ test-udfs: build/stamps/dev ## only the tests without any server: seconds
 	$(BIN)/pytest tests/udfs
 
 # each test says what it measured; the kills alone take a quarter of an hour
-test-faults: build/stamps/dev ## faults at the edge, long forms: half an hour (parts need root)
+test-faults: build/stamps/dev ## long forms of the faults: an hour (parts need root)
 	HARDIOT_FAULTS=long $(BIN)/pytest tests/edge/faults tests/edge/spool tests/edge/test_outage.py \
-		tests/differential \
+		tests/differential tests/archive tests/influx \
 		-v -s -rs --timeout 3600 -o log_cli=true -o log_cli_level=INFO
 
 check: build/stamps/dev ## lint, format, types, import directions, generated pages
