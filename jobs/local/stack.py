@@ -309,4 +309,4 @@ class Stack:
 
 def _lake_in(folder: Path) -> LakeSettings:
     uri = f"sqlite:{folder / 'catalog.db'}"
-    return LakeSettings(catalog="sql", catalog_uri=uri, warehouse=str(folder))
+    return LakeSettings.model_validate({"catalog_uri": uri, "warehouse": str(folder)})
