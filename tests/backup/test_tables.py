@@ -134,7 +134,11 @@ def test_nothing_in_the_restored_place_names_the_old_one(
     texts = [p.read_text() for p in (tmp_path / "elsewhere").rglob("*.metadata.json")]
     for path in (tmp_path / "elsewhere").rglob("*.avro"):
         with path.open("rb") as source:
-            texts += [repr(record) for record in fastavro.reader(source)]
+            records = list(fastavro.reader(source))
+        texts += map(repr, records)
+        for record in records if path.name.startswith("snap-") else ():
+            manifest = Path(record["manifest_path"].removeprefix("file://"))
+            assert manifest.stat().st_size == record["manifest_length"]
     assert len(texts) > 10
     assert not [text for text in texts if f"{tmp_path}/lake" in text]
 
