@@ -1,5 +1,5 @@
-"""Keep the tables in order: hours and days, retention, merges, old snapshots, orphans; and how long
-InfluxDB's buckets and Kafka's topics are kept.
+"""Keep the tables in order: hours and days, retention, merges, old snapshots, orphans; how long
+InfluxDB's buckets and Kafka's topics are kept; and whether what is there is as it should be.
 
     hardiot maintain --dry-run
     hardiot maintain --every 1h
@@ -36,9 +36,10 @@ from jobs.lake.maintain.settings import MaintainSettings
 from jobs.lake.maintain.work import Deed, Sizes, Step, Work
 from jobs.lake.settings import LakeSettings
 from jobs.lake.spec import MB
+from jobs.quality.step import NAME, QualityStep
 
 # what a round may do, in its order
-ALL = (*STEPS, "buckets", "topics")
+ALL = (*STEPS, "buckets", "topics", NAME)
 
 log = structlog.get_logger()
 
@@ -77,6 +78,9 @@ class Maintainer:
         metrics = Metrics(time.time())
         if self._settings.metrics_port:
             start_http_server(self._settings.metrics_port, registry=metrics.registry)
+        quality = self._chosen.get(NAME)
+        if isinstance(quality, QualityStep):
+            metrics.registry.register(quality.registry)
         while not stop.is_set():
             began_s = time.monotonic()
             try:
@@ -118,6 +122,10 @@ class Maintainer:
         if given.bootstrap:
             properties = properties_of(given.client_properties())
             steps["topics"] = outside.topics_step(given.bootstrap, properties)
+        if given.quality:
+            limits, docs = ROOT / given.quality, ROOT / given.quality_docs
+            properties = given.client_properties()
+            steps[NAME] = QualityStep(limits, docs, given.bootstrap, properties)
         return steps
 
 

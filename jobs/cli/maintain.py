@@ -28,7 +28,8 @@ def maintain(
         str,
         typer.Option(
             "--only",
-            help="Only these, by comma: coarser, drop, merge, expire, orphans, buckets, topics.",
+            help="Only these, by comma: coarser, drop, merge, expire, orphans, buckets, topics, "
+            "quality.",
         ),
     ] = "",
     every: Annotated[

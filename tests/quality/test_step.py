@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from jobs.lake.maintain.policy import FILE, load_policy
@@ -17,6 +18,8 @@ def test_each_round_checks_what_has_settled_since(site, catalog, lake_settings, 
     limits = tmp_path / "quality.yaml"
     limits.write_text('kinds: {"level": {unusable: 0.3}}\n')
     step, beats = QualityStep(limits, tmp_path / "pages"), []
+    of_process = CollectorRegistry()
+    of_process.register(step.registry)
 
     def work(hours: int, dry_run: bool = False) -> Work:
         now_ms = T0 + hours * HOUR_MS
@@ -24,7 +27,7 @@ def test_each_round_checks_what_has_settled_since(site, catalog, lake_settings, 
                     alive=lambda: beats.append(hours))  # fmt: skip
 
     def metric(name: str) -> float:
-        lines = generate_latest(step.registry).decode().splitlines()
+        lines = generate_latest(of_process).decode().splitlines()
         return float(next(line.split()[-1] for line in lines if line.startswith(name)))
 
     assert list(step(work(4, dry_run=True))) == []
