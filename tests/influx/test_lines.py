@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.influx.lines import body, minute_line, sensor_lines
@@ -75,6 +75,7 @@ def test_what_is_not_finite_is_left_out_and_a_point_without_fields_too() -> None
 NUMBERS = st.floats(width=64)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=5))
 def test_numbers_come_back_to_the_bit(values: list[tuple[float, float]]) -> None:
     of = catalogue(sensors=len(values))
@@ -87,6 +88,7 @@ def test_numbers_come_back_to_the_bit(values: list[tuple[float, float]]) -> None
 NAMES = st.text(st.characters(exclude_categories=["C"], exclude_characters="\\"), min_size=1)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=4, unique=True))
 def test_names_come_back(names: list[tuple[str, str]]) -> None:
     sensors, assets = zip(*names, strict=True)
@@ -97,6 +99,7 @@ def test_names_come_back(names: list[tuple[str, str]]) -> None:
 ANY = st.text(st.sampled_from("ab\\ ,=\n\t\r\0\"'é"), max_size=6)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(ANY, ANY), min_size=1, max_size=6))
 def test_no_name_breaks_a_line_or_meets_another_series(names: list[tuple[str, str]]) -> None:
     """Also the same name twice, and none at all: `parse` refuses two points in one place."""

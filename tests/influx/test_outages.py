@@ -122,13 +122,17 @@ def test_kafka_keeps_the_group_while_influxdb_is_away(site: Site, faults: HttpFa
 
 
 def test_killed_again_and_again(site: Site, faults: HttpFaults) -> None:
+    """In the middle of writing, and while it holds what InfluxDB does not take."""
     bucket, feed = begin(site, "killed")
-    faults.delay(0.05, method="POST")  # so that a kill meets something under way
     child = site.start(faults.url, "--batch-lines", "50", "--instance", "one")
-    for _ in range(3):
+    for away_s in (0.0, 2.5, 0.0, 2.5):
         before = len(faults.seen)
         wait(lambda before=before: len(faults.seen) > before + 5)
+        if away_s:
+            faults.answer(503, method="POST")
+            time.sleep(away_s)  # longer than from one commit to the next
         kill(child)
+        faults.clear()
         child = site.start(faults.url, "--batch-lines", "50", "--instance", "one")
     try:
         site.wait_for(bucket, feed.end())

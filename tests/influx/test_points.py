@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.influx.lines import body
@@ -41,6 +41,7 @@ def written(made: Points, *items: MinuteRollup, topic: str = "rollups") -> Store
 REVISIONS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12)
 
 
+@settings(max_examples=60, deadline=None)
 @given(REVISIONS)
 def test_of_each_minute_the_highest_revision_stays(order: list[tuple[int, int]]) -> None:
     items = [rollup(PLANT, minute, revision) for minute, revision in order]
@@ -112,6 +113,7 @@ MINUTE = st.tuples(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(MINUTE, max_size=20), st.lists(MINUTE, max_size=20))
 def test_thinning_is_what_a_slow_model_says(one: list, other: list) -> None:
     of = catalogue(sensors=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.influx import sift as module
@@ -49,6 +49,7 @@ def parts_of(sizes: list[int], bad: set[int]) -> tuple[list[Part], list[str]]:
     return parts, names
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=6),
     st.sets(st.integers(0, 40), min_size=1, max_size=5),
@@ -112,6 +113,7 @@ def taken(batcher: Batcher, all_of_it: bool = True) -> list[Batch]:
     return found
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), max_size=20), st.integers(1, 5))
 def test_every_line_once_and_no_offset_before_its_lines(
     records: list[tuple[int, int]], limit: int
