@@ -36,7 +36,15 @@ JobArgument = Annotated[Job, typer.Argument(help="The job.")]
 RUN_CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def run(context: typer.Context, job: JobArgument, output: OutputOption = Format.TABLE) -> None:
+def run(
+    context: typer.Context,
+    job: JobArgument,
+    state: Annotated[
+        str | None,
+        typer.Option("--from", help="Savepoint or checkpoint to go on from, a folder's path."),
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
     """Submit a job to the local cluster; further options are the job's own settings.
 
     Example: hardiot run rollup_readings --patience-s 3600
@@ -48,7 +56,8 @@ def run(context: typer.Context, job: JobArgument, output: OutputOption = Format.
     if not any(item.startswith("--bootstrap") for item in args):
         args += ["--bootstrap", stack.bootstrap]
     log.print(f"submitting {job}")
-    job_id = stack.submit(job, args)
+    options = {"execution.state-recovery.path": state} if state else {}
+    job_id = stack.submit(job, args, options)
     stack.rest.wait_running(job_id)
     show_item({"job": str(job), "id": job_id, "web_ui": f"{stack.web_ui}/#/job/{job_id}"}, output)
 

@@ -9,6 +9,7 @@ import typer
 from jobs.cli import (
     admit,
     backtest,
+    backup,
     demo,
     docs,
     gateway,
@@ -53,6 +54,8 @@ for command in (
     admit.admit,
     maintain.maintain,
     quality.quality,
+    backup.backup,
+    backup.restore,
     jobs.plan,
     bench.bench,
     docs.docs,

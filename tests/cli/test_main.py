@@ -14,14 +14,19 @@ from jobs.common.errors import ClusterError, HardiotError, SettingsError
 from jobs.common.tail import KafkaError
 
 ROOT = typer.main.get_command(app).commands
-COMMANDS = ROOT | {f"rules {name}": found for name, found in ROOT["rules"].commands.items()}
+COMMANDS = {name: found for name, found in ROOT.items() if not hasattr(found, "commands")} | {
+    f"{group} {name}": found
+    for group, one in ROOT.items()
+    for name, found in getattr(one, "commands", {}).items()
+}
 NAMES = sorted(COMMANDS)
 
 
 def test_the_commands() -> None:
     assert sorted(ROOT) == [
-        "admit", "bench", "demo", "docs", "doctor", "down", "gateway", "ledger", "plan", "rules",
-        "run", "simulate", "sql", "status", "up", "watch",
+        "admit", "backup", "bench", "demo", "docs", "doctor", "down", "gateway", "lake", "ledger",
+        "maintain", "plan", "quality", "query", "restate", "restore", "rules", "run", "simulate",
+        "sql", "status", "trace", "up", "watch",
     ]  # fmt: skip
 
 
