@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.cli.output import Format, log, show_rows
-from jobs.cli.where import BootstrapOption, find_bootstrap
+from jobs.cli.where import BootstrapOption, find_bootstrap, find_lake
 from jobs.common.errors import HardiotError
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
@@ -256,7 +256,7 @@ def _lake(bootstrap: str | None, kafka: bool = True) -> Iterator[Lake]:
         broker = find_bootstrap(bootstrap) if kafka else None
     except HardiotError:
         broker = None
-    with Lake.open(bootstrap=broker) as lake:
+    with Lake.open(find_lake(), broker) as lake:
         yield lake
 
 

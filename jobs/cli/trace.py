@@ -10,7 +10,7 @@ import typer
 
 from jobs.cli.output import Format, OutputOption, log, show_item, show_json, show_rows
 from jobs.cli.query import plain
-from jobs.cli.where import BootstrapOption, find_bootstrap
+from jobs.cli.where import BootstrapOption, find_bootstrap, find_lake
 from jobs.common.errors import HardiotError
 from jobs.common.history import utc
 from udfs.batch import Quality
@@ -42,7 +42,7 @@ def trace(
     from jobs.lake.trace import Tracer
 
     broker = _broker(bootstrap)
-    with Lake.open(bootstrap=broker) as lake:
+    with Lake.open(find_lake(), broker) as lake:
         found = Tracer(lake, broker).trace(alert_id, facility)
     if output is Format.JSON:
         show_json(_fields(found))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from jobs.common.errors import HardiotError
-from jobs.common.settings import PREFIX
+from jobs.common.settings import PREFIX, load
+from jobs.lake.settings import LakeSettings
 from jobs.local.paths import RUNS
 from jobs.local.stack import Stack
 
@@ -24,6 +26,15 @@ STACKS = ("local", "demo")  # of `hardiot up` and of `hardiot demo --keep`
 def find_bootstrap(given: str | None) -> str:
     """Kafka's address. Raises: HardiotError: none was given, and no stack is up."""
     return given or os.environ.get(f"{PREFIX}BOOTSTRAP") or find_stack().bootstrap
+
+
+def find_lake() -> LakeSettings:
+    """Where the archive is: as it is told, else of the local stack that is up."""
+    told = load(LakeSettings, "lake")
+    if told == LakeSettings.model_validate({}):
+        with suppress(HardiotError):  # none is up
+            return find_stack().lake
+    return told
 
 
 def find_stack() -> Stack:

@@ -57,12 +57,15 @@ def _rules(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     for key, value in pairs:
         if key.value == "rules" and isinstance(value, yaml.SequenceNode):
             for rule in value.value:
+                if not isinstance(rule, yaml.MappingNode):
+                    continue
                 begin, end = rule.start_mark, rule.end_mark
-                rest = lines[begin.line + 1 : end.line + bool(end.column)]
+                # a block ends where the next thing begins, which may be lines further down
+                last = end.line + (rule.flow_style or end.index >= len(text))
+                rest = lines[begin.line + 1 : last]
                 own = "\n".join([" " * begin.column + lines[begin.line][begin.column :], *rest])
                 yield textwrap.dedent(own).rstrip(), _words(rule)
 
 
-def _words(rule: yaml.Node) -> dict[str, str]:
-    pairs = rule.value if isinstance(rule, yaml.MappingNode) else ()
-    return {k.value: v.value for k, v in pairs if isinstance(v, yaml.ScalarNode)}
+def _words(rule: yaml.MappingNode) -> dict[str, str]:
+    return {k.value: v.value for k, v in rule.value if isinstance(v, yaml.ScalarNode)}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pyiceberg.io.pyarrow import PyArrowFile
 
 from jobs.lake.catalog import open_catalog
-from jobs.lake.files import data_files
+from jobs.lake.commit import commit
+from jobs.lake.files import data_files, write_parquet
 from jobs.lake.query import Lake, QueryError, plan, view
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import CHUNKS, READINGS
@@ -167,6 +168,20 @@ def test_late_readings_stand_where_they_belong_and_repeats_are_dropped(
     assert rows(lake.readings(**PLACE).arrow()) == wanted
     for _ in plant.compact():
         assert rows(lake.readings(**PLACE).arrow()) == wanted
+
+
+def test_parts_of_an_hour_in_one_file(plant: Plant, lake: Lake) -> None:
+    """As two that were never merged: their readings are interleaved, repeats dropped."""
+    plant.archive(chunk(0, ticks=(0, 3, 4)))
+    list(plant.compact())
+    plant.archive(chunk(0, revision=2, ticks=(1, 3, 5)))
+    list(plant.compact())
+    table = plant.table(READINGS)
+    both = table.scan().to_arrow()
+    order = [(name, "ascending") for name in ("gateway", "slot", "hour", "part")]
+    made = write_parquet(table, both.sort_by(order), row_group_rows=3)
+    commit(table, add=[made], remove=data_files(table))
+    assert len(both) == 2 * 5 and rows(lake.readings(**PLACE).arrow()) == expected(plant)
 
 
 def test_a_facility_is_asked_alone(
@@ -344,6 +359,18 @@ def test_a_damaged_chunk_and_a_file_that_is_gone(plant: Plant, lake: Lake) -> No
     path.unlink()
     with pytest.raises(QueryError, match="is gone: the table was maintained meanwhile"):
         lake.readings(**PLACE).arrow()
+
+
+def test_a_chunk_that_the_table_holds_is_not_even_read(plant: Plant, lake: Lake) -> None:
+    """As after a crash of the compaction before it removes the chunks."""
+    plant.archive(chunk(0), chunk(1))
+    (file,) = data_files(plant.table(CHUNKS))
+    compaction = plant.compact()
+    assert [next(compaction), next(compaction)] == ["rollups", "readings"]
+    path = Path(file.file_path.removeprefix("file://"))
+    path.write_bytes(path.read_bytes().replace(b"HIO", b"XXX"))
+    assert rows(lake.readings(**PLACE).arrow()) == expected(plant)
+    assert len(lake.rollups(**PLACE).arrow()) == 2 * 5
 
 
 def test_rows_of_mixed_values_come_back_bit_for_bit(plant: Plant, lake: Lake) -> None:
