@@ -14,8 +14,6 @@ import typer
 from jobs.cli.output import Format, OutputOption, log, show_item, show_rows
 from jobs.cli.where import find_stack
 from jobs.common.settings import load
-from jobs.lake.catalog import open_catalog
-from jobs.lake.tables import ensure
 from jobs.local import flink, paths
 from jobs.local.stack import Stack
 
@@ -64,6 +62,10 @@ def run(
 
 def start_jobs(stack: Stack, wanted: Mapping[Job, Sequence[str]]) -> dict[str, str]:
     """Submit jobs with further arguments and wait until they run. Returns: ids by job."""
+    # PyIceberg takes two seconds, which no other command is to wait for
+    from jobs.lake.catalog import open_catalog
+    from jobs.lake.tables import ensure
+
     with open_catalog(stack.lake) as catalog:
         ensure(catalog, stack.lake)  # the archive's job looks at its table
     kafka = ["--bootstrap", stack.bootstrap]

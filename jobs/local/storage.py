@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pyarrow.compute as pc
 import yaml
 
-from jobs.lake.catalog import open_catalog
-from jobs.lake.tables import CHUNKS, load_table
 from jobs.local import influxdb
 from jobs.local.influxdb import InfluxDb
 from jobs.local.paths import ROOT
@@ -38,6 +35,11 @@ class Storage:
 
     def archived(self) -> tuple[int, int]:
         """Minutes of gateways, and readings in them, that table chunks holds."""
+        import pyarrow.compute as pc  # these take seconds, which nobody else is to wait for
+
+        from jobs.lake.catalog import open_catalog
+        from jobs.lake.tables import CHUNKS, load_table
+
         with open_catalog(self._stack.lake) as catalog:
             chunks = load_table(catalog, self._stack.lake, CHUNKS)
             rows = chunks.scan(selected_fields=("readings",)).to_arrow()

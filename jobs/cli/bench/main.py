@@ -10,7 +10,6 @@ import typer
 
 from jobs.cli.bench import (
     alerts,
-    archive,
     drain,
     influx,
     mqtt,
@@ -80,6 +79,8 @@ def bench(
     elif name is Bench.ROLLUP:
         found = rollup.measure(facilities, seconds, taskmanagers)
     elif name is Bench.ARCHIVE:
+        from jobs.cli.bench import archive  # as with query
+
         found = archive.measure(facilities, seconds, taskmanagers)
     elif name is Bench.INFLUX:
         found = influx.measure(facilities, seconds)
