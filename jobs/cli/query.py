@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -63,7 +63,7 @@ LimitOption = Annotated[
 _SHOWN = {
     "readings": ("time", "gateway", "sensor", "value", "unit", "quality"),
     "rollups": ("time", "gateway", "sensor", "count", "mean", "min", "max", "unit", "complete"),
-    "alerts": ("event_time", "status", "severity", "subject", "value", "limit", "text", "id"),
+    "alerts": ("event_time", "status", "severity", "subject", "value", "id"),
     "ledger": ("time", "gateway", "epoch", "sent_through", "readings", "lost", "pending"),
     "counted": ("time", "gateway", "epoch", "readings", "missing", "declared_lost", "late"),
     "restatements": (
@@ -317,7 +317,7 @@ def _table(name: str, found: Result, rows: int, file: Path | None) -> int:
         raise HardiotError("a table is for a terminal: give --output csv, json or parquet")
     names = _SHOWN.get(name, found.schema.names)
     shown = found.limit(rows + 1).arrow().select(names).to_pylist()
-    show_rows([_cells(row) for row in shown[:rows]], Format.TABLE, title=name.replace("_", " "))
+    show_rows(_cells(shown[:rows]), Format.TABLE, title=name.replace("_", " "))
     if len(shown) > rows:
         log.print(
             f"these are the first {rows}; more by --limit, all by --output csv --file rows.csv"
@@ -325,11 +325,14 @@ def _table(name: str, found: Result, rows: int, file: Path | None) -> int:
     return len(shown)
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for people: times without what all of them have."""
-    return {
-        name: f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
-        if isinstance(value, datetime)
-        else value
-        for name, value in row.items()
-    }
+def _cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for people: times without a zone, which is UTC, and in ms only where a row has them."""
+    times = [value for row in rows for value in row.values() if isinstance(value, datetime)]
+    fine = "milliseconds" if any(time.microsecond for time in times) else "seconds"
+    return [{name: _cell(value, fine) for name, value in row.items()} for row in rows]
+
+
+def _cell(value: Any, fine: str) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    return value.replace(tzinfo=None).isoformat(" ", fine)

@@ -125,10 +125,12 @@ class Tracer:
             self._from_kafka(trace)
         if not len(trace.readings):
             self._from_archive(trace)
+        if trace.batch is None and self._bootstrap is not None:
+            self._batch_from_kafka(trace)
         if trace.batch is None:
             trace.notes.append(
-                "epoch and sequence of its batch are not known any more: they are kept until the "
-                "hour is compacted"
+                "epoch and sequence of its batch are not known any more: the archive has them "
+                "until the hour is compacted, Kafka for two days"
             )
 
     def _from_archive(self, trace: Trace) -> None:
@@ -144,6 +146,16 @@ class Tracer:
                 trace.notes.append(f"readings: {error}")
         batches = self._lake.batches(event.facility, **place)
         trace.batch = next((b for b in batches if _is_of(b.traceparent, event)), None)
+
+    def _batch_from_kafka(self, trace: Trace) -> None:
+        """The batch alone, of an hour that is compacted."""
+        event = trace.first
+        around = self._batches(event.facility, event.event_ms - AROUND_MS, event.event_ms + 1)
+        try:
+            found = (batch for _, batch in around if _is_of(batch.traceparent, event))
+            trace.batch = next(map(_batch, found), None)
+        except HardiotError as error:
+            trace.notes.append(f"batch: {error}")
 
     def _from_kafka(self, trace: Trace) -> None:
         event, (since_ms, until_ms) = trace.first, trace.span_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from pyiceberg.catalog import Catalog
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from jobs.cli import trace as command
 from jobs.common.errors import HardiotError
+from jobs.common.history import HistoryError
 from jobs.common.rulebooks import Known
 from jobs.lake import trace as lake_trace
 from jobs.lake.query.names import Asked
@@ -50,6 +52,23 @@ def plant(catalog: Catalog, lake_settings: LakeSettings, monkeypatch: pytest.Mon
     return Plant(catalog, lake_settings)
 
 
+def sent(*batches: Batch) -> type[Any]:
+    """Stands for KafkaHistory."""
+
+    class History:
+        def __init__(self, *place: str) -> None:
+            assert place == ("kafka:1", "plant-07")
+
+        def read(self, since_ms: int, until_ms: int) -> Any:
+            if not batches:
+                raise HistoryError("no facility of that name has readings there")
+            for batch in batches:
+                if batch.time_ms >= since_ms:
+                    yield catalogue(), batch
+
+    return History
+
+
 def topic(
     patch: pytest.MonkeyPatch,
     told: tuple[AlertEvent, ...] = (),
@@ -62,6 +81,7 @@ def topic(
         files = {"plant.yaml": "rules:\n" + text}
         book = Rulebook(revision, files, "ann", "overhaul", T0)
         known.take(record_key(revision, "x"), encode(book))
+    patch.setattr(lake_trace, "KafkaHistory", sent())
     patch.setattr(lake_trace, "told", lambda *args: list(told))
     patch.setattr(lake_trace, "told_at_the_edge", lambda *args: list(edge))
     patch.setattr(lake_trace.rulebooks, "read", lambda bootstrap: known)
@@ -130,14 +150,22 @@ def test_for_people(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{float(value(1, TICK_MS - 10_000)):.3f}" in onset
 
 
-def test_once_compacted_the_number_of_the_batch_is_gone(plant: Plant) -> None:
+def test_once_compacted_only_kafka_knows_the_number_of_the_batch(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant.archive(*(chunk(minute) for minute in range(3)))
     archive(plant, hot())
     list(plant.compact())
     found = json.loads(run("--output", "json", "--facility", "plant-07").stdout)
     assert found["batch"] is None and found["trace_id"] == f"{1:032x}"
     assert len(found["readings"]) == 13
-    assert any("until the hour is compacted" in note for note in found["notes"])
+    assert "batch: no facility of that name has readings there" in found["notes"]
+    assert any("Kafka for two days" in note for note in found["notes"])
+    batch = Batch("plant-07", "gw-1", 3, 4, TICK_MS, np.zeros(1), traceparent=PARENT)
+    monkeypatch.setattr(lake_trace, "KafkaHistory", sent(batch))
+    found = json.loads(run("--output", "json").stdout)
+    assert (found["batch"]["epoch"], found["batch"]["sequence"]) == (3, 4)
+    assert found["readings_from"] == "archive"
 
 
 def test_an_asset_and_a_gateway(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,29 +181,19 @@ def test_an_asset_and_a_gateway(plant: Plant, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_minutes_old_is_in_kafka(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     topic(monkeypatch, told=(hot(),))
-    asked = []
-
-    class History:
-        def __init__(self, *args: str) -> None:
-            asked.append(args)
-
-        def read(self, since_ms: int, until_ms: int) -> Any:
-            for tick in range(60):
-                for gateway in ("gw-2", "gw-1"):
-                    time_ms = T0 + tick * 10_000
-                    parent = PARENT if (gateway, time_ms) == ("gw-1", TICK_MS) else ""
-                    batch = Batch(
-                        "plant-07", gateway, 7, tick, time_ms,
-                        value=value(range(5), time_ms), traceparent=parent,
-                    )  # fmt: skip
-                    if time_ms >= since_ms:
-                        yield catalogue(), batch
-
-    monkeypatch.setattr(lake_trace, "KafkaHistory", History)
+    batches = [
+        Batch(
+            "plant-07", gateway, 7, tick, T0 + tick * 10_000,
+            value=value(range(5), T0 + tick * 10_000),
+            traceparent=PARENT if (gateway, T0 + tick * 10_000) == ("gw-1", TICK_MS) else "",
+        )
+        for tick in range(60) for gateway in ("gw-2", "gw-1")
+    ]  # fmt: skip
+    monkeypatch.setattr(lake_trace, "KafkaHistory", sent(*batches))
     usual = lake_trace.Tracer
     monkeypatch.setattr(lake_trace, "Tracer", lambda *a: usual(*a, now_ms=lambda: TICK_MS + 30_000))
     found = json.loads(run("--output", "json").stdout)
-    assert asked == [("kafka:1", "plant-07")] and found["readings_from"] == "Kafka"
+    assert found["readings_from"] == "Kafka"
     assert (found["batch"]["epoch"], found["batch"]["sequence"]) == (7, 8)
     times = range(TICK_MS - 70_000, TICK_MS + 60_000, 10_000)
     assert [row["value"] for row in found["readings"]] == [float(value(1, ms)) for ms in times]
