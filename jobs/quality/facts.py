@@ -173,7 +173,7 @@ class _Day:
         kinds = self._readings.kinds.get(gateway)
         for (hour, kind), tally in sorted(kinds.tallies.items()) if kinds else ():
             row: Row = self._key(gateway, hour) | {"kind": kind, "readings": tally.readings}
-            row["outside"] = tally.outside / max(tally.usable, 1)
+            row["outside"] = tally.outside / tally.ranged if tally.ranged else None
             row["outside_at"] = tally.worst_outside[1]
             row["unusable"] = (tally.readings - tally.usable) / tally.readings
             row["unusable_at"] = tally.worst_unusable[1]

@@ -37,6 +37,7 @@ def test_a_good_day(site: Site, catalog: Catalog, lake_settings: LakeSettings) -
         "2026-01-01T00",
         "2026-01-01T01",
     ]
+    assert {row["outside"] for row in measured.frames["kinds"]} == {None}  # no range is known
     kinds = {row["kind"]: row["unusable"] for row in measured.frames["kinds"]}
     assert kinds == {"flow": 0.0, "temperature": 0.0, "level": 0.2}
 
@@ -157,6 +158,26 @@ def test_a_damaged_chunk_is_one_that_waits(site, catalog, lake_settings) -> None
     }
 
 
+def test_a_late_chunk_that_waits_is_not_held_against_the_rollups(catalog, lake_settings) -> None:
+    site = Site(catalog, lake_settings)
+    site.archive(*hour()[:5], plant.chunk_without(5, (2,)), *hour()[6:])
+    compact(site)
+    site.archive(plant.late_chunk(5, (2,)))
+    plant.tell(site, plant.words(plant.batches(1)))
+    measured = found(catalog, lake_settings)
+    seen = unusual(measured)
+    assert seen.pop("readings.waiting_chunks") == [("00", 1, "minute 5 revision 2")]
+    assert measured.readings == 1080
+    assert set(seen) == {"rollups.incomplete_share", "ledger.undeclared_minutes"}
+
+
+def test_a_chunk_that_is_held_and_not_removed_yet_counts_once(site, catalog, lake_settings) -> None:
+    site.archive(chunk(5), chunk(6))
+    measured = found(catalog, lake_settings)
+    assert unusual(measured) == {}
+    assert measured.readings == 2160
+
+
 def rollup_at(rows: pa.Table, slot: int, minute: int) -> int:
     micros = (T0 + minute * 60_000) * 1000
     return next(
@@ -225,6 +246,16 @@ def test_late_readings_are_audited_and_all_agrees(catalog, lake_settings) -> Non
     seen = unusual(found(catalog, lake_settings))
     assert [rows[0][:2] for rows in seen.values()] == [("00", 1)]
     assert set(seen) == {"rollups.different_audits"}
+
+    # restated once more, and the row is not of that revision
+    change(
+        site,
+        RESTATEMENTS,
+        lambda rows: set_cell(rows, 1, sum_after=audits["sum_after"][1].as_py(), revision=3),
+    )
+    assert set(unusual(found(catalog, lake_settings))) == {"rollups.different_audits"}
+    change(site, RESTATEMENTS, lambda rows: set_cell(rows, 1, revision=2))
+    assert unusual(found(catalog, lake_settings)) == {}
 
 
 def test_a_restatement_without_its_rows(site, catalog, lake_settings) -> None:

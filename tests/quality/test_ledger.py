@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from jobs.lake.tables import READINGS
 from jobs.quality.words import Words
-from tests.lake.compaction_plant import Site, hour
+from tests.lake.compaction_plant import HOUR_MS, T0, Site, hour
 from tests.quality import plant
 from tests.quality.plant import change, compact, found, wrong
 from udfs.book import Range
@@ -27,11 +31,12 @@ def test_a_loss_that_was_declared_is_none_and_one_that_was_not_is(catalog, lake_
     assert measured.proven == measured.told > 0
 
 
-def test_an_incomplete_minute_of_which_nothing_was_said(catalog, lake_settings) -> None:
+@pytest.mark.parametrize("lost", [(32, 33), (300, 301)], ids=["before", "after"])
+def test_an_incomplete_minute_of_which_nothing_was_said(lost, catalog, lake_settings) -> None:
     site = Site(catalog, lake_settings)
     site.archive(*hour()[:30], plant.chunk_without(30, (2,)), *hour()[31:])
     compact(site)
-    plant.tell(site, plant.words(plant.batches(1), lost=[(32, 33)]))  # of minute 5
+    plant.tell(site, plant.words(plant.batches(1), lost=[lost]))  # of minutes 5 and 50
     seen = ledger(catalog, lake_settings)
     assert seen["ledger.undeclared_minutes"] == [("", 1, "2026-01-01T00:30")]
 
@@ -71,6 +76,18 @@ def test_late_readings_of_another_day_explain_a_difference(site, catalog, lake_s
     assert "ledger.different_ranges" not in ledger(catalog, lake_settings)
 
 
+def test_what_was_told_after_an_outage_is_proven_for_its_own_time(catalog, lake_settings) -> None:
+    site = Site(catalog, lake_settings)
+    plant.archive(site, 1)
+    told = plant.words(plant.batches(1))
+    ranges = tuple(found for word in told[30:] for found in word.ranges)
+    after = replace(told[0], sent_through=5 * 360, sent_ms=T0 + 5 * HOUR_MS, ranges=ranges)
+    plant.tell(site, [*told[:30], after])
+    measured = found(catalog, lake_settings, hours=1)
+    assert measured.told == measured.proven == 3 * 6 * 56
+    assert ledger(catalog, lake_settings, hours=1) == {}
+
+
 def test_what_the_cloud_never_counted(site, catalog, lake_settings) -> None:
     plant.count(site, unaccounted=7)
     assert ledger(catalog, lake_settings) == {"ledger.unaccounted_batches": [("", 7, "")]}
@@ -94,10 +111,12 @@ def test_chains_go_over_losses_and_ends_of_epochs_and_not_over_what_is_untold() 
 
     first = word(1, ((0, 9, 5, 1), (20, 29, 5, 2)), lost=((10, 15), (16, 19)))
     second = word(2, ((0, 9, 5, 3), (11, 19, 5, 4)), ended=((1, 29),))
-    chains = Words([second, first, first]).chains()
+    third = word(3, ((5, 9, 5, 5),), ended=((2, 19),))
+    chains = Words([third, second, first, first]).chains()
     assert chains == [
         [Range(1, 0, 9, 5, 1), Range(1, 20, 29, 5, 2), Range(2, 0, 9, 5, 3)],
         [Range(2, 11, 19, 5, 4)],
+        [Range(3, 5, 9, 5, 5)],
     ]
 
 
