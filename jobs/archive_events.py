@@ -32,8 +32,8 @@ from jobs.common.errors import HardiotError
 from jobs.common.librdkafka import properties_of
 from jobs.common.settings import JobSettings, load
 from jobs.lake.catalog import open_catalog
-from jobs.lake.event_tables import EventTables, Place
-from jobs.lake.events import FAMILIES, JOB, TOPICS, Came, Rows, rows_of
+from jobs.lake.events.rows import FAMILIES, JOB, TOPICS, Came, Rows, rows_of
+from jobs.lake.events.tables import EventTables, Place
 from jobs.lake.settings import LakeSettings
 
 GROUP_ID = "archive-events"

@@ -25,9 +25,9 @@ from jobs.common.settings import JobSettings, load
 from jobs.common.tail import no_answer
 from jobs.lake.catalog import open_catalog
 from jobs.lake.commit import PASSING
-from jobs.lake.compaction import Compactor, Limits, Report
-from jobs.lake.compaction_metrics import Metrics
-from jobs.lake.compaction_topic import TopicRollups
+from jobs.lake.compaction.compactor import Compactor, Limits, Report
+from jobs.lake.compaction.metrics import Metrics
+from jobs.lake.compaction.topic import TopicRollups
 from jobs.lake.settings import LakeSettings
 
 JOB = "compact_readings"

@@ -29,7 +29,7 @@ from jobs.backup.moved import (
 from jobs.backup.pending import CHECKPOINT, JOB, OPERATOR, Waiting, by_commit
 from jobs.backup.tables import PART, folder_of
 from jobs.lake.commit import commit
-from jobs.lake.event_tables import OFFSETS
+from jobs.lake.events.tables import OFFSETS
 from jobs.lake.maintain.listing import listed
 from jobs.lake.settings import LakeSettings
 

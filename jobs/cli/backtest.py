@@ -125,7 +125,7 @@ def _archive(rule: Rule, bootstrap: str | None, facility: str) -> History:
 
     from jobs.common.catalogues import TopicCatalogues
     from jobs.common.tail import no_answer
-    from jobs.lake.history import LakeHistory  # PyIceberg takes two seconds
+    from jobs.lake.history.source import LakeHistory  # PyIceberg takes two seconds
 
     try:
         broker = find_bootstrap(bootstrap)

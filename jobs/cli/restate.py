@@ -17,8 +17,8 @@ from jobs.common.settings import load
 from jobs.lake.settings import LakeSettings
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
-    from jobs.lake.compaction_changes import Why
-    from jobs.lake.corrections import Corrections, Outlook
+    from jobs.lake.compaction.changes import Why
+    from jobs.lake.corrections.corrector import Corrections, Outlook
 
 restate_app = typer.Typer(
     name="restate",
@@ -56,8 +56,8 @@ def correct(
     Example: hardiot restate correct calibration.csv --why "offset of 0.3 until 9:40" --apply
     """
     from jobs.lake.catalog import open_catalog
-    from jobs.lake.corrections import Corrections
-    from jobs.lake.corrections_file import read
+    from jobs.lake.corrections.corrector import Corrections
+    from jobs.lake.corrections.file import read
 
     if not why.strip():
         raise HardiotError("--why is empty: say what was wrong with these readings")
@@ -78,7 +78,7 @@ def _make(desk: Corrections, file: Path, corrections: Any, why: str, bootstrap: 
 
     from jobs.common.catalogues import TopicCatalogues
     from jobs.common.tail import no_answer
-    from jobs.lake.compaction_topic import TopicRollups
+    from jobs.lake.compaction.topic import TopicRollups
 
     try:
         catalogues = TopicCatalogues(bootstrap)
@@ -89,7 +89,7 @@ def _make(desk: Corrections, file: Path, corrections: Any, why: str, bootstrap: 
 
 
 def _why(text: str) -> Why:
-    from jobs.lake.compaction_changes import Why
+    from jobs.lake.compaction.changes import Why
 
     return Why(text.strip(), getpass.getuser(), time.time_ns() // 1_000_000)
 

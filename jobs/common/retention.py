@@ -1,8 +1,8 @@
 """Kafka topics kept for as long as is declared; those that are so already are not touched.
 
-    for each in differences(client, wanted):
-        each.topic, each.found_ms, each.wanted_ms
-    apply(client, changes)
+for each in differences(client, wanted):
+    each.topic, each.found_ms, each.wanted_ms
+apply(client, changes)
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def apply(client: AdminClient, changes: Sequence[TopicTime]) -> None:
             ResourceType.TOPIC,
             each.topic,
             incremental_configs=[
-                ConfigEntry(
-                    _NAME, str(each.wanted_ms), incremental_operation=AlterConfigOpType.SET
-                )
+                ConfigEntry(_NAME, str(each.wanted_ms), incremental_operation=AlterConfigOpType.SET)
             ],
         )
         for each in changes

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyiceberg.expressions import parser
 
 from jobs.lake.catalog import open_catalog
-from jobs.lake.compaction_stored import read_file
+from jobs.lake.compaction.stored import read_file
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import RESTATEMENTS, load_table

@@ -22,7 +22,7 @@ from pyiceberg.expressions import parser
 
 from jobs.common.errors import HardiotError
 from jobs.common.librdkafka import properties_of
-from jobs.lake.compaction_stored import at
+from jobs.lake.compaction.stored import at
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import ALERTS, load_table
 from jobs.quality.limits import SUITES

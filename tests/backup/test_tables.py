@@ -17,7 +17,7 @@ from jobs.backup.tables import PART, Newer, copy_tables, hold, pin
 from jobs.backup.tables_restore import TablesBack
 from jobs.lake.catalog import open_catalog
 from jobs.lake.commit import COMMIT_ID, commit
-from jobs.lake.event_tables import OFFSETS
+from jobs.lake.events.tables import OFFSETS
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import CHUNKS, READINGS, ROLLUPS, TABLES, load_table

@@ -54,5 +54,5 @@ def test_all_mistakes_are_told_with_their_lines(tmp_path: Path) -> None:
 def test_what_is_no_yaml_or_not_there(tmp_path: Path) -> None:
     (line,) = said(tmp_path, "width: [1\n")
     assert line.startswith("not YAML: ")
-    with pytest.raises(FileMistakes, match="absent.yaml: cannot be read: No such file"):
+    with pytest.raises(FileMistakes, match=r"absent.yaml: cannot be read: No such file"):
         read(tmp_path / "absent.yaml", Shelf)

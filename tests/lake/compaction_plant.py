@@ -16,7 +16,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from jobs.lake.commit import commit
-from jobs.lake.compaction import Compactor, Limits
+from jobs.lake.compaction.compactor import Compactor, Limits
 from jobs.lake.files import data_files, write_parquet
 from jobs.lake.settings import LakeSettings
 from jobs.lake.spec import TableSpec

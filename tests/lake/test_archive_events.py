@@ -12,7 +12,7 @@ from pyiceberg.catalog import Catalog
 
 from jobs.archive_events import Archivist, Settings
 from jobs.common.topics import ensure_topics
-from jobs.lake.event_tables import EventTables
+from jobs.lake.events.tables import EventTables
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import LEDGER, load_table
 from jobs.local.stack import Stack

@@ -23,7 +23,7 @@ from jobs.common.settings import load
 from jobs.common.tail import Tail
 from jobs.common.topics import ensure_topics
 from jobs.compact_readings import JOB, CompactSettings, main
-from jobs.lake.compaction import Limits
+from jobs.lake.compaction.compactor import Limits
 from jobs.lake.settings import LakeSettings
 from jobs.local.stack import Stack
 from tests.lake.compaction_plant import Site, batches, catalogue, chunk, hour, readings

@@ -16,10 +16,10 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from jobs.common.errors import HardiotError
-from jobs.lake import compaction_commits
 from jobs.lake.catalog import open_catalog
-from jobs.lake.compaction import Limits
-from jobs.lake.compaction_rows import Kind
+from jobs.lake.compaction import commits
+from jobs.lake.compaction.compactor import Limits
+from jobs.lake.compaction.rows import Kind
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import CHUNKS, READINGS
@@ -97,7 +97,7 @@ def test_files_of_an_hour_under_way_are_looked_into_once(
     site.archive(*hour(0)[:59])
     compactor = site.compactor()
     compactor.round(ENDED)
-    monkeypatch.setattr("jobs.lake.compaction_plan.read_file", None)
+    monkeypatch.setattr("jobs.lake.compaction.plan.read_file", None)
     assert compactor.round(ENDED + 1).hours == 0
 
 
@@ -351,7 +351,7 @@ def test_a_crash_after_any_step_does_no_harm(
 def crash_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """New compactors that each end after one further step, until there is nothing to do."""
     done: list[str] = []
-    real, publish = compaction_commits.commit, site.published.extend
+    real, publish = commits.commit, site.published.extend
 
     def step(name: str, run: Callable[[], object]) -> None:
         run()
@@ -361,7 +361,7 @@ def crash_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str
             raise Crash
 
     monkeypatch.setattr(
-        compaction_commits,
+        commits,
         "commit",
         lambda table, *a, **k: step(table.name()[-1], lambda: real(table, *a, **k)),
     )
@@ -370,7 +370,7 @@ def crash_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str
         compactor._publish = lambda minutes: step("topic", lambda: publish(minutes))
         with pytest.raises(Crash):
             compactor.round(SETTLED)
-    monkeypatch.setattr(compaction_commits, "commit", real)
+    monkeypatch.setattr(commits, "commit", real)
     return done
 
 
@@ -392,7 +392,7 @@ def test_two_compactors_of_the_same_hour_do_no_harm(
 ) -> None:
     """The second begins and ends while the first has its files ready, or has written rollups."""
     site.archive(*hour(0))
-    commit, others = compaction_commits._commit, []
+    commit, others = commits._commit, []
 
     def overtaken(table: Table, *args: Any, **more: Any) -> None:
         if table.name()[-1] == when and not others:
@@ -400,7 +400,7 @@ def test_two_compactors_of_the_same_hour_do_no_harm(
             others.append(site.compactor().round(ENDED).hours)
         commit(table, *args, **more)
 
-    monkeypatch.setattr(compaction_commits, "_commit", overtaken)
+    monkeypatch.setattr(commits, "_commit", overtaken)
     report = site.compactor().round(ENDED)
     assert others == [1, 1] and report.hours == 0
     assert "done by somebody else: plant-07/" in report.failed[0]
@@ -435,7 +435,7 @@ def test_kill_9_between_a_data_file_and_its_commit(
 ) -> None:
     site.archive(*hour(0)[:3], chunk(3, ticks=(0, 1, 3, 4, 5), complete=False), *hour(0)[4:6])
     site.archive(*hour(0, "gw-2")[:6], chunk(3, ticks=(2,), revision=2))
-    real = compaction_commits.commit
+    real = commits.commit
     for victim in ("rollups", "restatements", "readings", "chunks"):
 
         def killed(table: Table, *arguments: Any, victim: str = victim, **more: Any) -> None:
@@ -443,9 +443,9 @@ def test_kill_9_between_a_data_file_and_its_commit(
                 os.kill(os.getpid(), signal.SIGKILL)
             real(table, *arguments, **more)
 
-        monkeypatch.setattr(compaction_commits, "commit", killed)
+        monkeypatch.setattr(commits, "commit", killed)
         assert exit_code_of_a_process(site) == -signal.SIGKILL, victim
-    monkeypatch.setattr(compaction_commits, "commit", real)
+    monkeypatch.setattr(commits, "commit", real)
     assert site.compactor().round(SETTLED).hours == 1
     site.published.append(site.rollups()["gw-1", 3])  # what the killed ones sent went with them
     assert_as_if_nothing_had_happened(site)

@@ -6,9 +6,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.common.contracts import load_metrics
-from jobs.lake.compaction import Report
-from jobs.lake.compaction_metrics import Metrics
-from jobs.lake.compaction_plan import FacilityHour, Planner
+from jobs.lake.compaction.compactor import Report
+from jobs.lake.compaction.metrics import Metrics
+from jobs.lake.compaction.plan import FacilityHour, Planner
 
 PREFIX = "hardiot_compaction_"
 

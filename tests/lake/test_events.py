@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pyiceberg.catalog import Catalog
 
-from jobs.lake.event_tables import EventTables
-from jobs.lake.events import Came, rows_of
+from jobs.lake.events.rows import Came, rows_of
+from jobs.lake.events.tables import EventTables
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS, load_table
 from tests.udfs.test_alerts import EVENT

@@ -20,11 +20,11 @@ from jobs.cli.main import app
 from jobs.common.history import EVER_MS, History, HistoryError
 from jobs.common.history_files import FileHistory
 from jobs.common.rules import parse
-from jobs.lake import history_site
 from jobs.lake.catalog import open_catalog
-from jobs.lake.history import LakeHistory
-from jobs.lake.history_asked import hears_gateway, questions
-from jobs.lake.history_site import HOLD_ROWS, Pace
+from jobs.lake.history import site as history_site
+from jobs.lake.history.asked import hears_gateway, questions
+from jobs.lake.history.site import HOLD_ROWS, Pace
+from jobs.lake.history.source import LakeHistory
 from jobs.lake.settings import LakeSettings
 from tests.lake.query_plant import HOUR_MS, MINUTE_MS, SENSORS, STEP_MS, T0, Plant, make_tables
 from tests.lake.query_plant import catalogue as plain

@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from jobs.lake.catalog import open_catalog
-from jobs.lake.event_tables import EventTables
+from jobs.lake.events.tables import EventTables
 from jobs.lake.query import Lake, QueryError
 from jobs.lake.settings import LakeSettings
 from tests.lake.query_plant import T0, Plant, chunk, known

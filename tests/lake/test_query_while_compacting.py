@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 
-from jobs.lake import compaction_commits
 from jobs.lake.catalog import open_catalog
-from jobs.lake.compaction import Compactor, Limits
+from jobs.lake.compaction import commits
+from jobs.lake.compaction.compactor import Compactor, Limits
 from jobs.lake.files import data_files
 from jobs.lake.query import Lake
 from jobs.lake.settings import LakeSettings
@@ -59,7 +59,7 @@ def test_nothing_twice_and_nothing_missing(
     compactor(plant).round(NOW_MS)
     plant.archive(chunk(2), chunk(1, revision=2, ticks=(2, 3)))  # one late, and a repeat in it
     assert catalogue().version == 1
-    usual, count = compaction_commits.commit, 0
+    usual, count = commits.commit, 0
     with Lake(open_catalog(plant.settings), plant.settings, known) as lake:
         readings, keys = seen(lake)
         assert len(readings) == 5 * (4 * 3 + 6 + 1) and len(keys) == 5 * 5
@@ -73,7 +73,7 @@ def test_nothing_twice_and_nothing_missing(
             assert seen(lake) == (readings, keys)
             return done
 
-        monkeypatch.setattr(compaction_commits, "commit", commit)
+        monkeypatch.setattr(commits, "commit", commit)
         try:
             compactor(plant).round(NOW_MS)
         except Crash:

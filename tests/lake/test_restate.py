@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
 
-from jobs.lake import compaction_commits, corrections
-from jobs.lake.compaction_changes import Why
-from jobs.lake.corrections import Corrections, Outlook
-from jobs.lake.corrections_file import CorrectionsError, read
+from jobs.lake.compaction import commits
+from jobs.lake.compaction.changes import Why
+from jobs.lake.corrections import corrector
+from jobs.lake.corrections.corrector import Corrections, Outlook
+from jobs.lake.corrections.file import CorrectionsError, read
 from jobs.lake.errors import LakeError
 from jobs.lake.settings import LakeSettings
 from tests.lake.compaction_plant import (
@@ -142,16 +143,16 @@ def test_who_was_interrupted_makes_it_again(
     path, left = file_of(tmp_path, *LINES), [number]
 
     def step(run: Callable[..., object]) -> Callable[..., None]:
-        def stepped(*arguments: object) -> None:
+        def stepped(*arguments: object, **more: object) -> None:
             if left[0] == 0:
                 raise Crash
             left[0] -= 1
-            run(*arguments)
+            run(*arguments, **more)
 
         return stepped
 
     with monkeypatch.context() as patched:
-        for module in (compaction_commits, corrections):
+        for module in (commits, corrector):
             patched.setattr(module, "commit", step(module.commit))
         desk = Corrections(site.catalog, site.lake)
         with pytest.raises(Crash):  # audit, readings, rollups, topic

@@ -12,7 +12,7 @@ from jobs.cli.output import log
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.errors import HardiotError
 from jobs.lake.catalog import open_catalog
-from jobs.lake.compaction import Compactor, Limits
+from jobs.lake.compaction.compactor import Compactor, Limits
 from jobs.lake.tables import CHUNKS, READINGS, ROLLUPS, ensure, load_table
 from jobs.local.paths import RUNS
 from jobs.local.stack import Stack

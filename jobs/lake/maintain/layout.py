@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.lake.compaction_piles import READINGS_PARQUET
-from jobs.lake.compaction_rewrite import ROLLUPS_PARQUET
+from jobs.lake.compaction.piles import READINGS_PARQUET
+from jobs.lake.compaction.rewrite import ROLLUPS_PARQUET
 from jobs.lake.spec import TableSpec
 
 _TEXTS = ["facility", "gateway", "sensor", "asset", "kind", "unit"]

@@ -23,7 +23,7 @@ from pyiceberg.catalog import Catalog
 
 from jobs.common.settings import load
 from jobs.lake.catalog import open_catalog
-from jobs.lake.event_tables import EventTables
+from jobs.lake.events.tables import EventTables
 from jobs.lake.query.batches import BatchOf, read_batches
 from jobs.lake.query.columns import READINGS_COLUMNS, ROLLUPS_COLUMNS
 from jobs.lake.query.events import EVENTS, of_alert, read_events

@@ -13,7 +13,7 @@ import pyarrow as pa
 from jobs.common.history import HistoryError
 from jobs.common.history_roster import Roster
 from jobs.common.history_table import Block
-from jobs.lake.history_ticks import TICK_MS
+from jobs.lake.history.ticks import TICK_MS
 from jobs.lake.query.scope import Mask
 from udfs.batch import Batch
 from udfs.catalogue import Catalogue

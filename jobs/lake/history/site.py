@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from jobs.lake.history_asked import Globs, hears_gateway, not_of, questions
-from jobs.lake.history_gateway import GatewayHistory
-from jobs.lake.history_ticks import ticks
+from jobs.lake.history.asked import Globs, hears_gateway, not_of, questions
+from jobs.lake.history.gateway import GatewayHistory
+from jobs.lake.history.ticks import ticks
 from jobs.lake.query import Lake
 from jobs.lake.query.scope import Scope
 from jobs.lake.query.view import View

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 from pyiceberg.manifest import DataFile
 
-from jobs.lake.compaction_changes import Change, Minutes, change_of, slots_of
-from jobs.lake.compaction_late import add_late, between
-from jobs.lake.compaction_piles import readings_pile, rollups_pile
-from jobs.lake.compaction_plan import FacilityHour
-from jobs.lake.compaction_rows import ChunkRows, Find, Names, Problem, Row
-from jobs.lake.compaction_stored import Stored, Tables
+from jobs.lake.compaction.changes import Change, Minutes, change_of, slots_of
+from jobs.lake.compaction.late import add_late, between
+from jobs.lake.compaction.piles import readings_pile, rollups_pile
+from jobs.lake.compaction.plan import FacilityHour
+from jobs.lake.compaction.rows import ChunkRows, Find, Names, Problem, Row
+from jobs.lake.compaction.stored import Stored, Tables
 from udfs.archive.chunk import Chunk
 from udfs.archive.hours import sensor_hours
 from udfs.archive.rollup_rows import rollup_of, rollup_rows

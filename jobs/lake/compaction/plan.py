@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from jobs.lake.compaction_stored import Place, at, read_file
+from jobs.lake.compaction.stored import Place, at, read_file
 from udfs.archive.schemas import HOUR_MS, MINUTES
 
 _KEYS = ("gateway", "minute", "revision")

@@ -16,17 +16,17 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from jobs.lake.commit import commit
-from jobs.lake.compaction_changes import Change, Why, audit_rows
-from jobs.lake.compaction_hour import Prepared
-from jobs.lake.compaction_rewrite import (
+from jobs.lake.compaction.changes import Change, Why, audit_rows
+from jobs.lake.compaction.hour import Prepared
+from jobs.lake.compaction.rewrite import (
     ROLLUP_KEY,
     ROLLUPS_PARQUET,
     Replacement,
     by_month,
     write_rollups,
 )
-from jobs.lake.compaction_rows import Names
-from jobs.lake.compaction_stored import Stored, Tables
+from jobs.lake.compaction.rows import Names
+from jobs.lake.compaction.stored import Stored, Tables
 from jobs.lake.files import discard, write_parquet
 from udfs.archive.rollup_rows import rollup_rows
 from udfs.rollup import MinuteRollup

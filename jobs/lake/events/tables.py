@@ -22,7 +22,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform, MonthTransform
 
 from jobs.lake.commit import commit
-from jobs.lake.events import JOB, Row, Rows
+from jobs.lake.events.rows import JOB, Row, Rows
 from jobs.lake.files import write_parquet
 from jobs.lake.settings import LakeSettings
 from jobs.lake.tables import ALERTS, COUNTED, DEAD_LETTERS, LEDGER, ROLLUPS, load_table

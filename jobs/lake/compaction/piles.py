@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from jobs.lake.compaction_rewrite import write_rollups
+from jobs.lake.compaction.rewrite import write_rollups
 from jobs.lake.files import discard, write_parquet
 
 # some 300 kB a row group: a sensor's hour is found without reading the rest of the file, and the

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.lake.compaction_changes import Change, Minutes, change_of, only, overlaid
+from jobs.lake.compaction.changes import Change, Minutes, change_of, only, overlaid
 from udfs.archive.hours import merge
 from udfs.archive.rollups import roll_up_readings
 from udfs.archive.rows import SensorHours, pack, unpack

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.lake.compaction_changes import Change, Minutes, Slots, change_of, only, overlaid
+from jobs.lake.compaction.changes import Change, Minutes, Slots, change_of, only, overlaid
 from udfs.archive.chunk import Chunk
 from udfs.archive.hour_columns import Catalogues
 from udfs.archive.hours import merge, sensor_hours

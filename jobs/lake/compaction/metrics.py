@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from jobs.lake.compaction import Report
-from jobs.lake.compaction_plan import Planner
+from jobs.lake.compaction.compactor import Report
+from jobs.lake.compaction.plan import Planner
 
 _PREFIX = "hardiot_compaction"
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from jobs.lake.compaction_plan import FacilityHour
-from jobs.lake.compaction_stored import read_file
+from jobs.lake.compaction.plan import FacilityHour
+from jobs.lake.compaction.stored import read_file
 from jobs.lake.errors import LakeError
 from udfs.archive.chunk import Chunk, decode
 from udfs.archive.held import MAX_REVISION, Held

@@ -21,15 +21,15 @@ from pyiceberg.expressions import parser
 from pyiceberg.manifest import DataFile
 
 from jobs.lake.commit import commit
-from jobs.lake.compaction_changes import Change, Why
-from jobs.lake.compaction_commits import Publish, note, replace_rows
-from jobs.lake.compaction_hour import minutes_of, named
-from jobs.lake.compaction_piles import READINGS_PARQUET
-from jobs.lake.compaction_rewrite import READING_KEY, Replacement
-from jobs.lake.compaction_rows import Find, Names
-from jobs.lake.compaction_stored import Stored, Tables, at, read_file
-from jobs.lake.corrections_file import CorrectionsError
-from jobs.lake.corrections_hour import Mistake, Patched, patch
+from jobs.lake.compaction.changes import Change, Why
+from jobs.lake.compaction.commits import Publish, note, replace_rows
+from jobs.lake.compaction.hour import minutes_of, named
+from jobs.lake.compaction.piles import READINGS_PARQUET
+from jobs.lake.compaction.rewrite import READING_KEY, Replacement
+from jobs.lake.compaction.rows import Find, Names
+from jobs.lake.compaction.stored import Stored, Tables, at, read_file
+from jobs.lake.corrections.file import CorrectionsError
+from jobs.lake.corrections.hour import Mistake, Patched, patch
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from udfs.archive.schemas import HOUR_MS

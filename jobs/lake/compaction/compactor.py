@@ -17,12 +17,12 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import parser
 
 from jobs.common.errors import HardiotError
-from jobs.lake.compaction_changes import Change
-from jobs.lake.compaction_commits import Publish, Work, put
-from jobs.lake.compaction_hour import Prepared, prepare
-from jobs.lake.compaction_plan import FacilityHour, Planner
-from jobs.lake.compaction_rows import DamagedFile, Find, Kind, Problem
-from jobs.lake.compaction_stored import Stored, Tables, at
+from jobs.lake.compaction.changes import Change
+from jobs.lake.compaction.commits import Publish, Work, put
+from jobs.lake.compaction.hour import Prepared, prepare
+from jobs.lake.compaction.plan import FacilityHour, Planner
+from jobs.lake.compaction.rows import DamagedFile, Find, Kind, Problem
+from jobs.lake.compaction.stored import Stored, Tables, at
 from jobs.lake.files import data_files
 from jobs.lake.settings import LakeSettings
 from udfs.archive.schemas import HOUR_MS

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from jobs.lake.compaction_stored import read_file, row_groups
+from jobs.lake.compaction.stored import read_file, row_groups
 from jobs.lake.files import write_parquet
 
 # a row group of 5,000 sensors' hour is some MB; texts are few and decimals recur, sums do not

@@ -18,8 +18,8 @@ from jobs.common.history import EVER_MS, HistoryError
 from jobs.common.settings import load
 from jobs.lake.catalog import open_catalog
 from jobs.lake.files import data_files
-from jobs.lake.history_asked import check_labels
-from jobs.lake.history_site import Archive, OneAtATime, Published, SiteHistory
+from jobs.lake.history.asked import check_labels
+from jobs.lake.history.site import Archive, OneAtATime, Published, SiteHistory
 from jobs.lake.query import Lake
 from jobs.lake.query.names import Names, no_catalogue
 from jobs.lake.query.scope import ALL, Scope

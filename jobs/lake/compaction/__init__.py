@@ -1,0 +1,1 @@
+"""Chunks of complete facility hours become sensor hours and rollups."""

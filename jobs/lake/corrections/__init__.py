@@ -1,0 +1,1 @@
+"""Corrections of stored readings, by hand."""

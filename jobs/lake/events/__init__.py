@@ -1,0 +1,1 @@
+"""Alerts, the ledger, dead letters: records of topics in tables."""

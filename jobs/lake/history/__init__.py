@@ -1,0 +1,1 @@
+"""The archive as history of a back-test."""
