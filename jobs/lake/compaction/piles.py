@@ -22,7 +22,6 @@ READINGS_PARQUET: dict[str, Any] = {
         "slot": "DELTA_BINARY_PACKED",
         "times_ms.list.element": "DELTA_BINARY_PACKED",
         "values.list.element": "DELTA_BINARY_PACKED",
-        "doubles.list.element": "BYTE_STREAM_SPLIT",
         "qualities.list.element": "DELTA_BINARY_PACKED",
     },
 }

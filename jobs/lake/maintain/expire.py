@@ -15,6 +15,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import TableUpdate
 
+from jobs.lake.events.tables import OFFSETS
 from jobs.lake.maintain.coarser_job import MAKINGS
 from jobs.lake.maintain.marks import load_mark
 from jobs.lake.maintain.metadata import change, forgotten
@@ -88,8 +89,12 @@ def _back(metadata: TableMetadata, snapshot_id: int | None) -> Iterator[Snapshot
 
 
 def _writer(snapshot: Snapshot) -> tuple[str | None, ...] | None:
-    """Which operator of which Flink job made it; None: another program."""
+    """Which operator of which Flink job made it, or that archive_events did, which finds out in the
+    same way how far it is; None: another program.
+    """
     summary = snapshot.summary
+    if summary is not None and summary[OFFSETS] is not None:
+        return (OFFSETS,)
     if summary is None or summary[JOB] is None or summary[CHECKPOINT] is None:
         return None
     return summary[JOB], summary[OPERATOR]

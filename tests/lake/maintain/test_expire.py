@@ -9,6 +9,7 @@ import pytest
 from pyiceberg.table import Table
 
 from jobs.lake.commit import commit
+from jobs.lake.events.tables import OFFSETS
 from jobs.lake.files import write_parquet
 from jobs.lake.maintain.expire import CHECKPOINT, JOB, OPERATOR, expire, old_snapshots
 from jobs.lake.maintain.policy import DAY_MS, HOUR_MS, Upkeep
@@ -66,6 +67,12 @@ def test_from_the_newest_commit_of_a_job_that_is_down_all_stay(lake: Lake) -> No
     table, now_ms = ages(table, 60, 59, 50, 40, 1)
     # Flink walks from 4 to 3, 2 and 1, where it finds checkpoint 2 of job a
     assert left(table, now_ms) == [1, 2, 3, 4]
+
+
+def test_how_far_archive_events_is_stays_known(lake: Lake) -> None:
+    table = history(lake, {OFFSETS: "[]"}, {OFFSETS: "[]"}, {}, {})
+    table, now_ms = ages(table, 60, 59, 50, 1)
+    assert left(table, now_ms) == [1, 2, 3]
 
 
 def test_each_job_and_each_operator_counts(lake: Lake) -> None:
