@@ -11,7 +11,6 @@ sent anywhere: analytics are off, and all but the site is in memory.
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -53,7 +52,7 @@ class Judge:
         """Args: folder: of the site, None for none. Raises: HardiotError: it is somebody else's."""
         self._folder = folder
         if folder is not None:
-            _clean(folder)
+            _claim(folder)
         config = DataContextConfig(
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
             progress_bars=ProgressBarsConfig(globally=False),
@@ -204,14 +203,11 @@ def _failures(check: str, limit: float, frame: pd.DataFrame) -> list[Failure]:
     return [Failure(float(v), f, g, h, k, a) for v, f, g, h, k, a in zip(*columns, strict=True)]
 
 
-def _clean(folder: Path) -> None:
-    """Take away the pages of the last run, and nothing else."""
+def _claim(folder: Path) -> None:
+    """Make sure that the folder is ours: Great Expectations removes the old pages in it."""
     folder.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in folder.iterdir()}
     others = sorted(there - set(_OURS) if _MARK in there else there)
     if others:
         raise HardiotError(f"{folder} has files of others ({others[0]}): name another with --docs")
-    for name in _OURS:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     (folder / _MARK).touch()

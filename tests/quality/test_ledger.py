@@ -82,7 +82,8 @@ def test_what_was_told_after_an_outage_is_proven_for_its_own_time(catalog, lake_
     told = plant.words(plant.batches(1))
     ranges = tuple(found for word in told[30:] for found in word.ranges)
     after = replace(told[0], sent_through=5 * 360, sent_ms=T0 + 5 * HOUR_MS, ranges=ranges)
-    plant.tell(site, [*told[:30], after])
+    plant.tell(site, told[:30])
+    plant.tell(site, [after])
     measured = found(catalog, lake_settings, hours=1)
     assert measured.told == measured.proven == 3 * 6 * 56
     assert ledger(catalog, lake_settings, hours=1) == {}
