@@ -76,6 +76,8 @@ class ArchiveStep:
         self._event_time_ms = max(self._event_time_ms, batch.time_ms)
         for start_ms, part in split(batch):
             minute = self._open.open(start_ms, now_ms) if verdict is Verdict.NEW else None
+            if minute is None and not len(part):
+                continue  # a late tick without readings changes nothing
             if minute is None:
                 minute = self._late_minute(start_ms, now_ms)
                 self.tally["late"] += len(part)

@@ -137,6 +137,14 @@ def test_late_batches_of_a_minute_are_a_further_chunk_once() -> None:
     assert step.on_timer(late_ms + 10 * LATE_AFTER_MS) == []
 
 
+def test_a_late_batch_without_readings_changes_nothing() -> None:
+    step = new()
+    fed(step, 0, 1, 2, 5, 6)
+    call(step, T0 + 70_000, word(((3, 4),)))
+    call(step, T0 + 80_000, batch(3, value=np.empty(0)))
+    assert told(step.on_timer(T0 + 200_000)) == []
+
+
 def test_a_second_late_lot_has_the_next_revision() -> None:
     step = new()
     fed(step, 0, 1, 2, 5, 6)
