@@ -28,7 +28,12 @@ class Layout:
 
 
 # rows of `readings` take some 15 kB in memory, those of rollups 250 bytes, and some copies of both
-_READINGS = Layout(("gateway", "slot", "hour", "part"), 1 << 11, READINGS_PARQUET)
+_READINGS = Layout(
+    ("gateway", "slot", "hour", "part"),
+    1 << 11,
+    # some ten sensors of a day: the footers of 90 days are half of what one sensor's readings cost
+    READINGS_PARQUET | {"row_group_rows": 256},
+)
 _ROLLUPS = Layout(("gateway", "slot", "minute", "source", "revision"), 1 << 17, ROLLUPS_PARQUET)
 _COARSER = Layout(
     ("gateway", "slot", "time"),

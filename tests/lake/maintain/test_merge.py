@@ -12,6 +12,7 @@ import pytest
 from jobs.lake.commit import commit
 from jobs.lake.errors import LakeError
 from jobs.lake.files import data_files, write_parquet
+from jobs.lake.maintain import layout
 from jobs.lake.maintain.merge import merge
 from jobs.lake.maintain.work import Sizes
 from jobs.lake.maintain.write import write
@@ -75,7 +76,12 @@ def test_late_parts_become_one_with_the_first(lake: Lake) -> None:
     assert Counter(rows["minutes"].to_pylist()) == {bytes([1] * 60): 235, bytes([2] * 60): 5}
 
 
-def test_large_days_become_several_files_without_a_sensor_hour_twice(lake: Lake) -> None:
+def test_large_days_become_several_files_without_a_sensor_hour_twice(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = layout._READINGS
+    small = replace(usual, parquet=dict(usual.parquet) | {"row_group_rows": 128})
+    monkeypatch.setitem(layout._LAYOUTS, "readings", small)
     a_day(lake)
     lake.add(READINGS, hour_rows("plant-07", DAY, ["gw-3"]))
     before = lake.readings()
