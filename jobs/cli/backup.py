@@ -11,10 +11,8 @@ import typer
 from pydantic import SecretStr
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json, show_rows
-from jobs.cli.where import BootstrapOption, find_bootstrap, find_stack
+from jobs.cli.where import BootstrapOption, find_bootstrap, find_lake, find_stack
 from jobs.common.errors import HardiotError
-from jobs.common.settings import load
-from jobs.lake.settings import LakeSettings
 from jobs.local.paths import ROOT
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
@@ -140,7 +138,7 @@ def _places(
     for name, wanted, find in (
         ("bootstrap", {"kafka", "offsets"}, lambda: find_bootstrap(bootstrap)),
         ("flink", {"flink"}, lambda: flink or find_stack().rest_url),
-        ("lake", {"lake"}, lambda: load(LakeSettings, "lake")),
+        ("lake", {"lake"}, find_lake),
         ("influx", {"influx"}, lambda: influx or _influx_url()),
         ("influx_token", {"influx"}, lambda: _token(token_file)),
     ):

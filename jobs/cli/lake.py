@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jobs.cli.output import Format, OutputOption, log, show_rows
-from jobs.common.settings import load
-from jobs.lake.settings import LakeSettings
+from jobs.cli.where import find_lake
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
     from pyiceberg.table import Table
@@ -28,7 +27,7 @@ def init() -> None:
     from jobs.lake.catalog import open_catalog
     from jobs.lake.tables import ensure
 
-    settings = load(LakeSettings, "lake")
+    settings = find_lake()
     with open_catalog(settings) as catalog:
         for line in ensure(catalog, settings):
             log.print(line)
@@ -44,7 +43,7 @@ def tables(output: OutputOption = Format.TABLE) -> None:
     from jobs.lake.catalog import open_catalog
     from jobs.lake.tables import TABLES, load_table
 
-    settings = load(LakeSettings, "lake")
+    settings = find_lake()
     with open_catalog(settings) as catalog:
         rows = [_row(load_table(catalog, settings, spec)) for spec in TABLES]
     show_rows(rows, output)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json, show_rows
+from jobs.cli.where import find_lake
 from jobs.common.settings import load
-from jobs.lake.settings import LakeSettings
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
     from jobs.lake.maintain.work import Deed
@@ -50,7 +50,7 @@ def maintain(
     from jobs.maintain_tables import Maintainer
 
     steps = [name.strip() for name in only.split(",") if name.strip()]
-    maintainer = Maintainer(load(MaintainSettings, JOB), load(LakeSettings, "lake"), steps)
+    maintainer = Maintainer(load(MaintainSettings, JOB), find_lake(), steps)
     if every:
         _loop(maintainer, _seconds(every), dry_run, output)
         return

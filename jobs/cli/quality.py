@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json, show_rows
-from jobs.cli.where import BootstrapOption
+from jobs.cli.where import BootstrapOption, find_lake
 from jobs.common.history import time_of, utc
-from jobs.common.settings import PREFIX, load
+from jobs.common.settings import PREFIX
 from jobs.lake.settings import LakeSettings
 
 if TYPE_CHECKING:  # Great Expectations and PyIceberg take seconds, which no other command waits for
@@ -50,7 +50,7 @@ def quality(
     if table not in ("", *_TABLES):
         raise fail(f'no table "{table}": write {" or ".join(_TABLES)}, or leave it out', 2)
     now_ms = time.time_ns() // 1_000_000
-    lake, judged = load(LakeSettings, "lake"), load_limits(limits)
+    lake, judged = find_lake(), load_limits(limits)
     span = _span(since, until, judged, now_ms)
     brokers = bootstrap or os.environ.get(f"{PREFIX}BOOTSTRAP")
     scope, close = _scope(facility, (table,) if table else _TABLES, brokers)

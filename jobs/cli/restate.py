@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.cli.output import Format, OutputOption, log, show_item, show_rows
-from jobs.cli.where import BootstrapOption, find_bootstrap
+from jobs.cli.where import BootstrapOption, find_bootstrap, find_lake
 from jobs.common.errors import HardiotError
-from jobs.common.settings import load
-from jobs.lake.settings import LakeSettings
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
     from jobs.lake.compaction.changes import Why
@@ -62,7 +60,7 @@ def correct(
     if not why.strip():
         raise HardiotError("--why is empty: say what was wrong with these readings")
     corrections = read(file)
-    lake = load(LakeSettings, "lake")
+    lake = find_lake()
     with open_catalog(lake) as catalog:
         desk = Corrections(catalog, lake)
         if apply:
@@ -116,7 +114,7 @@ def list_restatements(
     """
     from jobs.lake.audit import newest
 
-    lake = load(LakeSettings, "lake")
+    lake = find_lake()
     since = datetime.now().astimezone() - timedelta(days=days)
     rows = newest(lake, facility, since, limit)
     show_rows(rows if output is Format.JSON else list(map(_row, rows)), output, "restatements")
