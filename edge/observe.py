@@ -88,6 +88,7 @@ class Observer:
             damaged=spool.recovery.damaged_files,
             lost=dict(lost),
             commits=self._parts.core.commits.durations(),
+            unkept=spool.unkept_readings,
             failed=self.failed,
         )
 

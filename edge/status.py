@@ -49,8 +49,10 @@ class SpoolStatus:
     hours_left: until it is full at the present rate, None when nothing comes. stored: readings that
     were committed in this epoch. pending: records of each log that nobody acknowledged yet;
     oldest_ms: time of the oldest of them. damaged: segments found damaged since the process
-    started, while starting included. lost: batches declared lost in this epoch, by reason. commits:
-    how long writing and syncing took. failed: why the disk is given up, empty while it works.
+    started, while starting included. lost: batches declared lost in this epoch, by reason.
+    unkept: readings of these, since the process started, of which not even a rollup could be kept.
+    commits: how long writing and syncing took. failed: why the disk is given up, empty while it
+    works.
     """
 
     used_bytes: int
@@ -62,6 +64,7 @@ class SpoolStatus:
     epoch: int = 0
     damaged: int = 0
     lost: Counts = field(default_factory=dict)
+    unkept: int = 0
     commits: Durations = NONE
     failed: str = ""
 

@@ -34,7 +34,7 @@ class Room:
     """Gives out files and makes room. Used under the spool's lock, by the pipeline thread.
 
     covered: highest raw index that the checkpoint holds. roll_up: see `Spool.roll_up`.
-    unkept_rollups: rollups of dropped raw records for which there was no room either.
+    unkept_readings: of dropped raw records, for whose rollups there was no room either.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Room:
         self._max_bytes, self.segment_bytes = max_bytes, segment_bytes
         self.covered = -1
         self.roll_up: RollUp | None = None
-        self.unkept_rollups = 0
+        self.unkept_readings = 0
         self._foreign = 0
         self._spares = [name for name in SPARES if self._usable(folder / name)]
         self.count_foreign()
@@ -179,25 +179,25 @@ class Room:
         every = self._readers[Log.RAW].read(pending[0][0], pending[-1][1], self._max_bytes)
         wanted = Ranges(pending)
         records = [record for record in every if record.index in wanted]
-        if records and self.roll_up is not None:
-            self._keep(self.roll_up(records))
+        if records and self.roll_up is not None and not self._keep(self.roll_up(records)):
+            self.unkept_readings += sum(record.readings for record in records)
         self._books.declare(log.log, _runs(records), Why.SPOOL_FULL, now_ms)
 
-    def _keep(self, rollups: list[tuple[bytes, int]]) -> None:
+    def _keep(self, rollups: list[tuple[bytes, int]]) -> bool:
         """Put rollups on disk before the raw records go, if there is room for them."""
         log = self._logs[Log.ROLLUPS]
         size = sum(HEADER_BYTES + len(body) + 8 for body, _ in rollups)
         if not rollups:
-            return
+            return True
         if not log.fits(size):
             if not self._spares or self.whole(log.needed(size)) > self.segment_bytes:
-                self.unkept_rollups += len(rollups)
-                return
+                return False
             log.rotate(self._disk.open(self._folder / self._spares.pop()), self.segment_bytes)
         for body, time_ms in rollups:
             log.append(Header(Kind.ROLLUP, log.next_index, time_ms=time_ms), body)
         log.write()
         log.publish()
+        return True
 
 
 def _runs(records: list[Stored]) -> list[Run]:

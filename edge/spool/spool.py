@@ -199,6 +199,12 @@ class Spool:
             rows = [r for r in self._store.books.losses.rows if r.log is log]
         return sum(r.last - r.first + 1 for r in rows)
 
+    @property
+    def unkept_readings(self) -> int:
+        """Readings that were dropped since the start, without room even for their rollups."""
+        with self._store.lock:
+            return self._store.room.unkept_readings
+
     def totals(self, epoch: int) -> Totals:
         """(readings, fingerprint) of everything committed in an epoch, what was lost included."""
         with self._store.lock:

@@ -62,7 +62,7 @@ def test_a_full_disk_keeps_the_newest_and_declares_the_rest(
         f"rollups and {held.alerts} alerts kept; memory {memory[0]:.0f} to {max(memory):.0f} MiB"
     )
     assert lost > 0 and said["spool"]["failed"] == "" and ready and healthy
-    _assert_whole(held, machines)
+    _assert_whole(held, machines, said["spool"]["unkept"])
     half = memory[len(memory) // 2 :]
     assert np.polyfit(np.linspace(0, 1, len(half)), half, 1)[0] < 16, memory
     assert box.events("spool_failed") == []
@@ -81,8 +81,10 @@ def _watch(box: Box, machines: Machines) -> list[float]:
     return memory
 
 
-def _assert_whole(held: Held, machines: Machines) -> None:
-    """On disk or declared, each number once; what was dropped is there as rollups."""
+def _assert_whole(held: Held, machines: Machines, unkept: int) -> None:
+    """On disk or declared, each number once; what was dropped is there as rollups, but for what the
+    gateway says that it had no room for: the machines here outrun the disk.
+    """
     numbers, lost = set(held.numbers), held.lost_numbers()
     assert numbers | lost == {(held.epoch, n) for n in range(held.next_sequence)}
     assert not numbers & lost
@@ -94,10 +96,12 @@ def _assert_whole(held: Held, machines: Machines) -> None:
     dropped = sum(row.readings or 0 for row in held.lost)
     assert dropped == newest[0] * machines.sensors
     assert held.dropped_rollups == 0
-    assert sum(minute.readings() for minute in held.minutes) == dropped
+    assert sum(minute.readings() for minute in held.minutes) == dropped - unkept
+    assert unkept < dropped / 2
     first = machines.first_ms
     minutes = {(first + n * TICK_MS) // MINUTE_MS * MINUTE_MS for n in range(newest[0])}
-    assert {minute.minute_ms for minute in held.minutes} == minutes
+    told = {minute.minute_ms for minute in held.minutes}
+    assert told == minutes or (unkept and told < minutes)
 
 
 def test_new_sensors_on_a_disk_without_a_free_byte(
