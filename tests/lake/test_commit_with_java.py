@@ -23,7 +23,8 @@ pytestmark = pytest.mark.stack
 
 PROGRAM = Path(__file__).parent / "java" / "AppendRows.java"
 COMMITS = 10
-NOON = 720  # in another hour than Java's
+NOON = 720
+JAVAS = "minute_hour=2026-01-31-00"  # the hour of its files
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def appending(settings: LakeSettings, log: Path) -> Iterator[subprocess.Popen[st
 def test_every_commit_of_both_takes_effect_once(
     kind: str, lake_settings: LakeSettings, rest_server: RestCatalogServer, tmp_path: Path
 ) -> None:
-    """PyIceberg adds a row a commit at noon, and replaces all rows of noon by every fourth."""
+    """PyIceberg adds a row a commit from noon on, and replaces all of its own by every fourth."""
     if kind == "rest":
         lake_settings = LakeSettings(catalog="rest", catalog_uri=rest_server.url)
     log = tmp_path / "java.log"
@@ -60,7 +61,7 @@ def test_every_commit_of_both_takes_effect_once(
         with appending(lake_settings, log) as process:
             commits = 0
             while process.poll() is None or commits < COMMITS:
-                own = [f for f in data_files(table) if "minute_hour=2026-01-31-12" in f.file_path]
+                own = [f for f in data_files(table) if JAVAS not in f.file_path]
                 old = own if commits % 4 == 3 else []
                 made = write_parquet(table, chunk_rows([NOON + commits]), row_group_rows=1)
                 commit(table, add=[made], remove=old)
