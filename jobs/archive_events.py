@@ -6,14 +6,12 @@ rows, so a crash between table and Kafka repeats nothing.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Sequence
 from threading import Event
-from types import FrameType
 
 import structlog
 from confluent_kafka import (
@@ -24,12 +22,13 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from pydantic import Field, PositiveInt
 
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.errors import HardiotError
 from jobs.common.librdkafka import properties_of
+from jobs.common.service import serve
 from jobs.common.settings import JobSettings, load
 from jobs.lake.catalog import open_catalog
 from jobs.lake.events.rows import FAMILIES, JOB, TOPICS, Came, Rows, rows_of
@@ -78,6 +77,7 @@ class Archivist:
     def __init__(self, settings: Settings, lake: LakeSettings) -> None:
         """Raises: LakeError: a table is not there."""
         self.metrics = Metrics()
+        self.registry, self.metrics_port = self.metrics.registry, settings.metrics_port
         self._settings = settings
         self._stop = Event()
         self._error: Exception | None = None
@@ -189,26 +189,7 @@ def _came(message: Message) -> Came:
 
 def main(argv: Sequence[str]) -> int:
     """Exit 1: Kafka or the catalog failed. 2: the settings are wrong, or a table is not there."""
-    try:
-        settings = load(Settings, JOB, argv)
-        archivist = Archivist(settings, load(LakeSettings, "lake"))
-    except HardiotError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-
-    def stop(_: int, __: FrameType | None) -> None:
-        archivist.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, registry=archivist.metrics.registry)
-    try:
-        archivist.run()
-    except HardiotError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return serve(lambda: Archivist(load(Settings, JOB, argv), load(LakeSettings, "lake")))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ InfluxDB is away.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from threading import Event
-from types import FrameType
 
 import structlog
-from prometheus_client import start_http_server
 
 from jobs.common.errors import HardiotError, SettingsError
 from jobs.common.librdkafka import properties_of
+from jobs.common.service import serve
 from jobs.common.settings import load
 from jobs.influx.bucket import Bucket
 from jobs.influx.known import SharedCatalogues
@@ -41,6 +39,7 @@ class Publisher:
     def __init__(self, settings: Settings, policy: Policy) -> None:
         """Raises: SettingsError: an unknown group, or a token is not there."""
         self.metrics = Metrics()
+        self.registry, self.metrics_port = self.metrics.registry, settings.metrics_port
         self._settings = settings
         self._policy = policy
         self._stop = Event()
@@ -130,26 +129,12 @@ def _buckets(policy: Policy, groups: Sequence[Group], timeout_s: float) -> list[
 
 def main(argv: Sequence[str]) -> int:
     """Exit 1: a lane failed. 2: the settings or the policy are wrong."""
-    try:
+
+    def begin() -> Publisher:
         settings = load(Settings, JOB, argv)
-        publisher = Publisher(settings, load_policy(settings.policy))
-    except HardiotError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return Publisher(settings, load_policy(settings.policy))
 
-    def stop(_: int, __: FrameType | None) -> None:
-        publisher.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, registry=publisher.metrics.registry)
-    try:
-        publisher.run()
-    except HardiotError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return serve(begin)
 
 
 if __name__ == "__main__":
