@@ -7,12 +7,10 @@ A plain program, one process a set of facilities. It keeps nothing: stop and sta
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from threading import Event
-from types import FrameType
 
 import structlog
 from kafka.errors import KafkaError
@@ -21,6 +19,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from jobs.common.catalogues import TopicCatalogues
 from jobs.common.errors import HardiotError
+from jobs.common.service import on_end
 from jobs.common.settings import JobSettings, load
 from jobs.common.tail import no_answer
 from jobs.lake.catalog import open_catalog
@@ -122,12 +121,7 @@ def _now_ms() -> int:
 def main(argv: Sequence[str]) -> int:
     """Exit 1: with --once, something was not done. 2: settings are wrong, or nothing answers."""
     stop = Event()
-
-    def end(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    on_end(stop.set)
     try:
         settings = load(CompactSettings, JOB, [word for word in argv if word != _ONCE])
         fine = run(settings, load(LakeSettings, "lake"), stop, _ONCE in argv)

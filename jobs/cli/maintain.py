@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from dataclasses import asdict
 from threading import Event
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.cli.output import Format, OutputOption, fail, log, show_json, show_rows
 from jobs.cli.where import find_lake
+from jobs.common.service import on_end
 from jobs.common.settings import load
 
 if TYPE_CHECKING:  # PyIceberg takes two seconds, which no other command is to wait for
@@ -72,17 +71,13 @@ def _loop(maintainer: Maintainer, every_s: float, dry_run: bool, output: Format)
         raise fail("--dry-run is for one round: leave --every out", 2)
     stop = Event()
 
-    def end(_: int, __: FrameType | None) -> None:
-        stop.set()
-
     def told(deed: Deed) -> None:
         if output is Format.JSON:
             show_json(asdict(deed), indent=None)
         else:
             log.print(_line(deed))
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    on_end(stop.set)
     maintainer.loop(every_s, stop, told)
 
 
